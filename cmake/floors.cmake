@@ -1,0 +1,32 @@
+# memhp_floor(NAME SOURCES... LINKS...): one static library per floor, with the
+# repository root as include path, warnings as errors and the thread-safety
+# analysis where the compiler has it.
+
+add_library(memhp_options INTERFACE)
+target_include_directories(memhp_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(memhp_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wnon-virtual-dtor
+  # Designated initializers leave fields out on purpose.
+  -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(memhp_options INTERFACE
+    -Wthread-safety -Wthread-safety-beta -Werror=thread-safety)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 finds these inside std::optional, std::function and std::string at -O2 and
+  # above where there is nothing to find; clang and clang-tidy look for the real ones.
+  target_compile_options(memhp_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+endif()
+if(MEMHP_SANITIZE)
+  target_compile_options(memhp_options INTERFACE
+    -fsanitize=${MEMHP_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(memhp_options INTERFACE -fsanitize=${MEMHP_SANITIZE})
+endif()
+
+function(memhp_floor name)
+  cmake_parse_arguments(floor "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(memhp_${name} STATIC ${floor_SOURCES})
+  add_library(memhp::${name} ALIAS memhp_${name})
+  target_link_libraries(memhp_${name} PUBLIC memhp_options ${floor_LINKS}
+                                      PRIVATE ${floor_PRIVATE_LINKS})
+endfunction()

@@ -1,0 +1,165 @@
+#include "locks/percpu_rwsem.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <barrier>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "locks/guards.h"
+#include "tests/locks/eventually.h"
+
+namespace memhp {
+namespace {
+
+// Outside of the analysis, which cannot follow a lock that changes threads or a broken
+// rule.
+void unlock_shared(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS {
+  sem.unlock_shared();
+}
+void unlock(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS { sem.unlock(); }
+void lock_shared(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS {
+  sem.lock_shared();
+}
+// Whether a reader would be let in now.
+bool open_to_readers(percpu_rw_semaphore& sem) {
+  if (!sem.try_lock_shared()) return false;
+  sem.unlock_shared();
+  return true;
+}
+
+TEST(PercpuRwSemaphore, ReadersShareIt) {
+  percpu_rw_semaphore sem{"sem"};
+  std::barrier both_inside{2};
+  const auto reader = [&] {
+    read_guard hold{sem};
+    both_inside.arrive_and_wait();
+  };
+  std::jthread other{reader};
+  reader();
+}
+
+TEST(PercpuRwSemaphore, AWriterKeepsReadersOut) {
+  percpu_rw_semaphore sem{"sem"};
+  EXPECT_TRUE(open_to_readers(sem));
+  {
+    guard hold{sem};
+    sem.assert_held_write();
+    std::thread{[&] { EXPECT_FALSE(open_to_readers(sem)); }}.join();
+  }
+  EXPECT_TRUE(open_to_readers(sem));
+}
+
+TEST(PercpuRwSemaphore, AWriterWaitsForReadersAndIsNotOvertakenByLaterOnes) {
+  percpu_rw_semaphore sem{"sem"};
+  std::string order;  // guarded by sem or by the joins
+  lock_shared(sem);
+  std::jthread writer{[&] {
+    guard hold{sem};
+    order += "writer ";
+  }};
+  ASSERT_TRUE(eventually([&] { return !open_to_readers(sem); }));  // it waits
+  std::jthread reader{[&] {
+    read_guard hold{sem};
+    order += "reader ";
+  }};
+  order += "first ";  // we are inside: the writer cannot be
+  unlock_shared(sem);
+  writer.join();
+  reader.join();
+  EXPECT_EQ(order, "first writer reader ");
+}
+
+TEST(PercpuRwSemaphore, AReaderMayLeaveOnAnotherThread) {
+  percpu_rw_semaphore sem{"sem"};
+  lock_shared(sem);
+  std::thread{[&] { unlock_shared(sem); }}.join();
+  guard hold{sem};
+  sem.assert_held_write();
+}
+
+// Against a naive model: who is inside is counted, and compared at every step.
+TEST(PercpuRwSemaphore, NeverHasAWriterBesideAnybodyElse) {
+  constexpr int rounds = 4'000;
+  percpu_rw_semaphore sem{"sem"};
+  std::atomic<int> readers = 0;
+  std::atomic<int> writers = 0;
+  long a = 0;  // plain: only the lock orders their uses
+  long b = 0;
+  const auto read_once = [&] {
+    ++readers;
+    EXPECT_EQ(writers, 0);
+    std::this_thread::yield();  // give the others a chance to come in wrongly
+    EXPECT_EQ(a, b);
+    --readers;
+  };
+  std::barrier all_there{4};
+  std::vector<std::jthread> threads;
+  for (unsigned seed = 1; seed <= 4; ++seed)
+    threads.emplace_back([&, seed] {
+      std::mt19937 random{seed};
+      all_there.arrive_and_wait();
+      for (int round = 0; round < rounds; ++round) {
+        const auto what = random() % 8;
+        if (what == 0) {
+          guard hold{sem};
+          EXPECT_EQ(++writers, 1);
+          EXPECT_EQ(readers, 0);
+          ++a;
+          std::this_thread::yield();
+          ++b;
+          --writers;
+        } else if (what < 5) {
+          read_guard hold{sem};
+          read_once();
+        } else if (sem.try_lock_shared()) {
+          read_once();
+          sem.unlock_shared();
+        }
+      }
+    });
+  threads.clear();
+  EXPECT_EQ(a, b);
+  EXPECT_GT(a, 0);
+  EXPECT_TRUE(open_to_readers(sem));
+}
+
+// Writers queue behind each other: whoever waits is served, whatever the others do.
+TEST(PercpuRwSemaphore, ServesEverybodyWhoWaits) {
+  percpu_rw_semaphore sem{"sem"};
+  std::atomic<int> served = 0;
+  std::vector<std::jthread> threads;
+  {
+    guard hold{sem};
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        guard mine{sem};
+        ++served;
+      });
+      threads.emplace_back([&] {
+        read_guard mine{sem};
+        ++served;
+      });
+    }
+    EXPECT_EQ(served, 0);
+  }
+  threads.clear();
+  EXPECT_EQ(served, 8);
+}
+
+TEST(PercpuRwSemaphoreDeathTest, BrokenRulesAbortWithTheName) {
+  percpu_rw_semaphore sem{"some_sem"};
+  EXPECT_DEATH(sem.assert_held_write(), "held for writing here: some_sem");
+  EXPECT_DEATH(sem.assert_held_read(), "held for reading here: some_sem");
+  EXPECT_DEATH(unlock(sem), "some_sem");
+  read_guard hold{sem};
+  sem.assert_held_read();
+  EXPECT_DEATH(sem.assert_held_write(), "some_sem");
+}
+
+}  // namespace
+}  // namespace memhp
