@@ -1,0 +1,41 @@
+// The locks of memory and CPU hotplug, and the order in which they are taken:
+//
+//   kn->active of the written attribute (a trylock)
+//   -> device_hotplug_lock -> acpi_scan_lock -> dev->mutex
+//   -> cpu_hotplug_lock (read) -> mem_hotplug_lock (write)
+//   -> (memory_chain).rwsem -> zone->lock
+//
+// A removal takes device_hotplug_lock, then waits for kn->active of the blocks' files,
+// and only then cpu_hotplug_lock and mem_hotplug_lock (lock_rules::removal). That is no
+// cycle because a writer that already has kn->active only TRIES device_hotplug_lock.
+//
+// Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
+#pragma once
+
+#include "locks/mutex.h"
+#include "locks/percpu_rwsem.h"
+#include "locks/thread_annotations.h"
+
+namespace memhp {
+
+struct hotplug_locks {
+  // Serializes adding, removing, onlining and offlining of memory and CPUs.
+  mutex device_hotplug_lock{"device_hotplug_lock"};
+  mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
+  percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
+      "cpu_hotplug_lock"};
+  percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
+      "mem_hotplug_lock"};
+
+  // For an attribute that holds its own active reference: never waits, or a removal that
+  // waits for that reference would wait for us. On failure the write is started again
+  // (restart_no_intr).
+  bool lock_device_hotplug_sysfs() TRY_ACQUIRE(true, device_hotplug_lock) {
+    return device_hotplug_lock.try_lock();
+  }
+
+  // The kernel's mem_hotplug_begin() is two guards here, so that the order shows where it
+  // is taken: cpu_hotplug_lock to read, then mem_hotplug_lock to write.
+};
+
+}  // namespace memhp

@@ -1,0 +1,101 @@
+// The globals of one emulated kernel: what in Linux are static variables of many files
+// stands here once a machine.
+//
+// Thread safety: each member says for itself; references and configuration are constant
+// after construction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "blocks/memmap.h"
+#include "blocks/memory_block.h"
+#include "blocks/memory_notifier.h"
+#include "blocks/node.h"
+#include "blocks/numa_topology.h"
+#include "blocks/phys_memory.h"
+#include "emu/hotplug_locks.h"
+#include "emu/kernfs.h"
+#include "emu/machine.h"
+#include "emu/resource.h"
+#include "emu/uevent.h"
+#include "emu/workqueue.h"
+
+namespace memhp {
+
+class memory_block_device;
+class memory_subsystem;
+class node_subsystem;
+class cpu_subsystem;
+class acpi_memhotplug;
+class debug_files;
+
+// memory_hotplug.online_policy.
+enum class online_policy : std::uint8_t { contig_zones, auto_movable };
+
+// module/memory_hotplug/parameters; each may be read and set by any thread.
+struct memory_hotplug_parameters {
+  std::atomic<online_policy> policy = online_policy::contig_zones;
+  std::atomic<unsigned> auto_movable_ratio = 301;  // percent
+  std::atomic<bool> auto_movable_numa_aware = true;
+};
+
+struct kernel {
+  kernel(machine_config config, machine_environment environment);
+  ~kernel();
+  kernel(const kernel&) = delete;
+  kernel& operator=(const kernel&) = delete;
+
+  // Constant after construction.
+  const machine_config config;
+  const lock_rules rules;
+  no_memory nothing;
+  machine_stats own_stats;
+  phys_memory& memory;
+  machine_stats& stats;
+  const std::function<void(const std::string&)> log;
+  const numa_topology topology;
+  std::vector<std::unique_ptr<pglist_data>> nodes;  // every possible node, by number
+
+  // Synchronize themselves.
+  hotplug_locks locks;
+  memmap pages;
+  memory_notifier_chain memory_chain;
+  uevent_log uevents;
+  workqueue kacpi_hotplug_wq;
+  wait_queue migrate_waitq;  // woken when a page that kept a block online is free
+  resource_tree iomem;
+  memory_hotplug_parameters parameters;
+  std::atomic<online_type> auto_online = online_type::offline;
+  mutex hugetlb_lock{"hugetlb_lock"};  // outside memory_blocks_lock
+  kernfs_root sysfs;
+
+  // Every present block by number. Whoever holds a pointer into it beyond the lock holds
+  // device_hotplug_lock, under which blocks come and go.
+  rw_semaphore memory_blocks_lock{"xa_lock"};
+  std::map<block_id, std::unique_ptr<memory_block_device>> memory_blocks
+      GUARDED_BY(memory_blocks_lock);
+
+  // Subsystems: their files and devices.
+  std::unique_ptr<node_subsystem> node;
+  std::unique_ptr<cpu_subsystem> cpu;
+  std::unique_ptr<memory_subsystem> memory_dir;
+  std::unique_ptr<acpi_memhotplug> acpi;
+  std::unique_ptr<debug_files> debug;
+  std::unique_ptr<kobject> module;  // module/memory_hotplug
+
+  // pr_info() and pr_warn().
+  void printk(const std::string& line) const {
+    if (log) log(line);
+  }
+  bool node_possible(int nid) const {
+    return nid >= 0 && static_cast<std::size_t>(nid) < nodes.size();
+  }
+  block_id block_of(phys_addr at) const { return {at.value / config.block_size}; }
+};
+
+}  // namespace memhp

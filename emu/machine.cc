@@ -1,0 +1,145 @@
+#include "emu/machine.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "emu/acpi_memhotplug.h"
+#include "emu/boot.h"
+#include "emu/cpu_device.h"
+#include "emu/debug_files.h"
+#include "emu/kernel.h"
+#include "emu/memory_device.h"
+#include "emu/module_parameters.h"
+#include "emu/node_device.h"
+#include "locks/guards.h"
+
+namespace memhp {
+namespace {
+
+std::vector<std::unique_ptr<pglist_data>> make_nodes(const numa_topology& topology) {
+  std::vector<std::unique_ptr<pglist_data>> nodes;
+  nodes.reserve(topology.node_cpus.size());
+  for (int nid = 0; nid < topology.nodes(); ++nid)
+    nodes.push_back(std::make_unique<pglist_data>(
+        nid, topology.node_cpus[static_cast<std::size_t>(nid)]));
+  return nodes;
+}
+
+void describe(machine_stats& stats, const machine_config& config) {
+  stats.block_size = config.block_size;
+  stats.nodes = static_cast<std::uint32_t>(config.nodes);
+  const auto length = std::min(config.rules.era.size(), sizeof stats.era - 1);
+  std::ranges::copy(config.rules.era.substr(0, length), stats.era);
+}
+
+// Nodes with CPUs or boot memory have a directory from the start.
+void register_boot_nodes(kernel& k) {
+  for (const auto& node : k.nodes) {
+    if (node->nid >= k.config.nodes && node->cpus.empty()) continue;
+    (void)try_online_node(k, node->nid);
+    register_node(k, node->nid);
+  }
+}
+
+std::string plug_error(const dimm_spec& dimm, errc error) {
+  return "cannot plug a DIMM into node " + std::to_string(dimm.node) + ": " +
+         std::make_error_code(error).message();
+}
+
+std::expected<void, std::string> plug_dimms(kernel& k) {
+  guard hold{k.locks.device_hotplug_lock};
+  for (const dimm_spec& dimm : k.config.dimms)
+    if (auto slot = k.acpi->plug(dimm.size, dimm.node); !slot)
+      return std::unexpected{plug_error(dimm, slot.error())};
+  return {};
+}
+
+}  // namespace
+
+kernel::kernel(machine_config c, machine_environment environment)
+    : config{std::move(c)},
+      rules{config.rules},
+      memory{environment.memory != nullptr ? *environment.memory : nothing},
+      stats{environment.stats != nullptr ? *environment.stats : own_stats},
+      log{std::move(environment.printk)},
+      topology{*make_numa_topology(topology_spec(config))},
+      nodes{make_nodes(topology)},
+      pages{config.max_memory, config.block_size},
+      uevents{std::move(environment.uevent)},
+      kacpi_hotplug_wq{std::move(environment.run_work)},
+      sysfs{environment.now} {
+  describe(stats, config);
+  parameters.policy = *online_policy_from(config.online_policy);
+  node = std::make_unique<node_subsystem>(*this);
+  cpu = std::make_unique<cpu_subsystem>(*this);
+  memory_dir = std::make_unique<memory_subsystem>(*this);
+  acpi = std::make_unique<acpi_memhotplug>(*this);
+  debug = std::make_unique<debug_files>(*this);
+  add_module_parameters(*this);
+  auto_online = *online_type_from(config.auto_online);
+}
+
+kernel::~kernel() = default;
+
+machine::machine(machine_config config, machine_environment environment)
+    : kernel_{
+          std::make_unique<struct kernel>(std::move(config), std::move(environment))} {}
+
+machine::~machine() = default;
+
+std::expected<std::unique_ptr<machine>, std::string> machine::boot(
+    machine_config config, machine_environment environment) {
+  if (auto ok = validate(config); !ok) return std::unexpected{ok.error()};
+  std::unique_ptr<machine> booted{new machine{std::move(config), std::move(environment)}};
+  register_boot_nodes(*booted->kernel_);
+  if (auto ok = boot_memory(*booted->kernel_); !ok) return std::unexpected{ok.error()};
+  if (auto ok = plug_dimms(*booted->kernel_); !ok) return std::unexpected{ok.error()};
+  return booted;
+}
+
+kernfs_root& machine::sysfs() {
+  return kernel_->sysfs;
+}
+const machine_config& machine::config() const {
+  return kernel_->config;
+}
+machine_stats& machine::stats() {
+  return kernel_->stats;
+}
+void machine::flush_workqueues() {
+  kernel_->kacpi_hotplug_wq.flush();
+}
+
+result<std::size_t> machine::write(std::string_view path, std::string_view text,
+                                   task& by) {
+  auto node = sysfs().find(path);
+  if (!node) return fail(node.error());
+  auto file = kernfs_open_file::open(**node, O_WRONLY);
+  if (!file) return fail(file.error());
+  auto written = (*file)->write(text, by);
+  while (!written && written.error() == restart_no_intr)
+    written = (*file)->write(text, by);
+  return written;
+}
+
+result<std::size_t> machine::write(std::string_view path, std::string_view text) {
+  task by;
+  return write(path, text, by);
+}
+
+result<std::string> machine::read(std::string_view path, task& by) {
+  auto node = sysfs().find(path);
+  if (!node) return fail(node.error());
+  auto file = kernfs_open_file::open(**node, O_RDONLY);
+  if (!file) return fail(file.error());
+  constexpr std::size_t whole = std::size_t{1} << 20;
+  return (*file)->read(0, whole, by);
+}
+
+result<std::string> machine::read(std::string_view path) {
+  task by;
+  return read(path, by);
+}
+
+}  // namespace memhp

@@ -1,0 +1,91 @@
+#include "emu/node_meminfo.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include "emu/hugetlb.h"
+#include "emu/node_device.h"
+
+namespace memhp {
+namespace {
+
+constexpr std::uint64_t kib_per_page = page_size / KiB;
+
+// Lines between MemUsed and the huge pages. The machine runs no programs of its own, so
+// there is nothing in any of them.
+constexpr std::array unused_lines = {
+    "SwapCached",    "Active",         "Inactive",      "Active(anon)", "Inactive(anon)",
+    "Active(file)",  "Inactive(file)", "Unevictable",   "Mlocked",      "Dirty",
+    "Writeback",     "FilePages",      "Mapped",        "AnonPages",    "Shmem",
+    "KernelStack",   "PageTables",     "SecPageTables", "NFS_Unstable", "Bounce",
+    "WritebackTmp",  "KReclaimable",   "Slab",          "SReclaimable", "SUnreclaim",
+    "AnonHugePages", "ShmemHugePages", "ShmemPmdMapped"};
+// The same, but the kernel does not line these up with the others.
+constexpr std::array unaligned_lines = {"FileHugePages", "FilePmdMapped"};
+
+std::uint64_t free_pages(const pglist_data& node) {
+  const std::uint64_t managed = node.managed_pages();
+  const std::uint64_t used = node.used_pages + node.nr_hugepages * pages_per_huge_page;
+  return managed - std::min(managed, used);
+}
+
+}  // namespace
+
+std::string node_meminfo(node_device& device) {
+  const pglist_data& node = device.data;
+  const std::uint64_t total = node.managed_pages();
+  const std::uint64_t free = free_pages(node);
+  std::string text;
+  const auto out = std::back_inserter(text);
+  const auto line = [&](std::string_view name, std::uint64_t kib) {
+    fmt::format_to(out, "Node {} {:<15}{:>9} kB\n", node.nid, fmt::format("{}:", name),
+                   kib);
+  };
+  line("MemTotal", total * kib_per_page);
+  line("MemFree", free * kib_per_page);
+  line("MemUsed", (total - free) * kib_per_page);
+  for (const char* name : unused_lines) line(name, 0);
+  for (const char* name : unaligned_lines)
+    fmt::format_to(out, "Node {} {}: {:>8} kB\n", node.nid, name, 0);
+  const std::uint64_t huge = node.nr_hugepages;
+  fmt::format_to(out, "Node {} HugePages_Total: {:>5}\n", node.nid, huge);
+  fmt::format_to(out, "Node {} HugePages_Free:  {:>5}\n", node.nid, huge);
+  fmt::format_to(out, "Node {} HugePages_Surp:  {:>5}\n", node.nid, 0);
+  return text;
+}
+
+std::string node_vmstat(node_device& device) {
+  const pglist_data& node = device.data;
+  std::string text = fmt::format("nr_free_pages {}\n", free_pages(node));
+  for (const char* name : {"nr_zone_inactive_anon",
+                           "nr_zone_active_anon",
+                           "nr_zone_inactive_file",
+                           "nr_zone_active_file",
+                           "nr_zone_unevictable",
+                           "nr_zone_write_pending",
+                           "nr_mlock",
+                           "nr_bounce",
+                           "nr_zspages",
+                           "nr_free_cma",
+                           "nr_inactive_anon",
+                           "nr_active_anon",
+                           "nr_inactive_file",
+                           "nr_active_file",
+                           "nr_unevictable",
+                           "nr_slab_reclaimable",
+                           "nr_slab_unreclaimable",
+                           "nr_anon_pages",
+                           "nr_mapped",
+                           "nr_file_pages",
+                           "nr_dirty",
+                           "nr_writeback",
+                           "nr_shmem",
+                           "nr_kernel_stack"})
+    text += fmt::format("{} 0\n", name);
+  return text;
+}
+
+}  // namespace memhp

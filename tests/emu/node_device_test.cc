@@ -1,0 +1,116 @@
+#include "emu/node_device.h"
+
+#include "tests/emu/machine_fixture.h"
+
+namespace memhp {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(FormatList, RunsNeighboursTogether) {
+  EXPECT_EQ(format_list({}), "");
+  EXPECT_EQ(format_list({3}), "3");
+  EXPECT_EQ(format_list({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
+}
+
+TEST(FormatMask, HasAsManyDigitsAsThereAreBits) {
+  EXPECT_EQ(format_mask({0}, 2), "1");
+  EXPECT_EQ(format_mask({0, 2}, 5), "05");
+  EXPECT_EQ(format_mask({}, 64), "00000000,00000000");
+  EXPECT_EQ(format_mask({0, 32, 35}, 36), "9,00000001");
+}
+
+TEST(Node, ListsFollowTheBlocksThatAreOnline) {
+  test_machine m{with_dimm(2)};
+  EXPECT_EQ(m.nodes("possible"), "0-2");
+  EXPECT_EQ(m.nodes("online"), "0-2");
+  EXPECT_EQ(m.nodes("has_cpu"), "0-1");
+  EXPECT_EQ(m.nodes("has_memory"), "0-1");
+  EXPECT_EQ(m.set(32, "online_movable"), 0);
+  EXPECT_EQ(m.nodes("has_memory"), "0-2");
+  EXPECT_EQ(m.nodes("has_normal_memory"), "0-1");
+  EXPECT_EQ(m.set(33, "online_kernel"), 0);
+  EXPECT_EQ(m.nodes("has_normal_memory"), "0-2");
+  EXPECT_EQ(m.set(33, "offline"), 0);
+  EXPECT_EQ(m.set(32, "offline"), 0);
+  EXPECT_EQ(m.nodes("has_memory"), "0-1");
+}
+
+TEST(Node, MemTotalChangesByWholeBlocks) {
+  test_machine m{with_dimm(2)};
+  EXPECT_EQ(m.mem_total_kib(2), 0U);
+  EXPECT_EQ(m.set(32, "online"), 0);
+  EXPECT_EQ(m.mem_total_kib(2), 131'072U);
+  EXPECT_EQ(m.set(33, "online_movable"), 0);
+  EXPECT_EQ(m.mem_total_kib(2), 262'144U);
+  EXPECT_EQ(m.set(32, "offline"), 0);
+  EXPECT_EQ(m.mem_total_kib(2), 131'072U);
+}
+
+TEST(Node, AndItsBlocksAreLinkedBothWaysWhateverTheirState) {
+  test_machine m{with_dimm(1)};
+  const auto target = [&](const std::string& path) {
+    return m->sysfs().readlink(**m->sysfs().find(path));
+  };
+  for (const auto word : {"", "online", "offline"}) {
+    if (*word != '\0') EXPECT_EQ(m.set(32, word), 0);
+    EXPECT_EQ(target("devices/system/memory/memory32/node2"), "../../node/node2");
+    EXPECT_EQ(target("devices/system/node/node2/memory32"), "../../memory/memory32");
+  }
+}
+
+TEST(Node, IsThereWhileItHasBlocksOrCpus) {
+  test_machine m;
+  EXPECT_THAT(m.children(node_dir, "node"), ElementsAre("node0", "node1"));
+  EXPECT_EQ(m.nodes("online"), "0-1");
+  EXPECT_EQ(m.debug("plug_dimm", "size=128M node=2"), 0);
+  EXPECT_EQ(m.debug("plug_dimm", "size=128M node=2"), 0);
+  EXPECT_THAT(m.children(node_dir, "node"), ElementsAre("node0", "node1", "node2"));
+  EXPECT_EQ(m.eject(0), 0);
+  EXPECT_TRUE(m.exists("devices/system/node/node2"));
+  EXPECT_EQ(m.eject(1), 0);
+  EXPECT_FALSE(m.exists("devices/system/node/node2"));
+  EXPECT_FALSE(m.exists("bus/node/devices/node2"));
+  EXPECT_EQ(m.nodes("online"), "0-1");
+}
+
+TEST(Node, WithCpusAloneIsThereFromTheStartAndStays) {
+  machine_config config{.nodes = 1, .possible_nodes = 2, .memory = 256 * MiB};
+  config.node_cpus = {{0}, {1, 2}};
+  test_machine m{config};
+  EXPECT_EQ(m.nodes("online"), "0-1");
+  EXPECT_EQ(m.node(1, "cpulist"), "1-2");
+  EXPECT_EQ(m.debug("plug_dimm", "size=128M node=1"), 0);
+  EXPECT_EQ(m.eject(0), 0);
+  EXPECT_TRUE(m.exists("devices/system/node/node1/cpu2"));
+  EXPECT_TRUE(m.exists("devices/system/cpu/cpu2/node1"));
+}
+
+TEST(Node, ShowsDistancesToOnlineNodesOnly) {
+  machine_config config = two_nodes();
+  config.distances = {{10, 21, 31}, {21, 10, 41}, {31, 41, 10}};
+  test_machine m{config};
+  EXPECT_EQ(m.node(1, "distance"), "21 10");
+  EXPECT_EQ(m.debug("plug_dimm", "size=128M node=2"), 0);
+  EXPECT_EQ(m.node(1, "distance"), "21 10 41");
+}
+
+// The readers of a node that disappears are waited for as well.
+TEST(Node, RemovalWaitsForItsReaders) {
+  test_machine m{with_dimm(1)};
+  stopped_file stopped;
+  const kernfs_ref file = *m->sysfs().create_file(*m.k().node->devices[2]->dir,
+                                                  stopped_attr, stopped);
+  auto shown = std::async(std::launch::async, [&] { return m.node(2, "stopped"); });
+  stopped.entered.wait();
+  auto ejected = std::async(std::launch::async, [&] { return m.eject(0); });
+  ASSERT_TRUE(eventually([&] { return !file->active(); }));
+  EXPECT_TRUE(still_waits(ejected));
+  stopped.go_on.count_down();
+  EXPECT_EQ(ejected.get(), 0);
+  EXPECT_EQ(shown.get(), "shown");
+  EXPECT_FALSE(m.exists("devices/system/node/node2"));
+}
+
+}  // namespace
+}  // namespace memhp
