@@ -1,0 +1,81 @@
+#include "fuse/notifier.h"
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+#include <utility>
+
+namespace memhp {
+
+void notifier::start(fuse_session* session) {
+  {
+    const std::lock_guard hold{lock_};
+    running_ = true;
+  }
+  thread_ = std::thread{[this, session] { serve(session); }};
+}
+
+void notifier::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard hold{lock_};
+    running_ = false;
+  }
+  posted_.notify_one();
+  thread_.join();
+}
+
+void notifier::expire_name(node_id parent, std::string_view name) {
+  {
+    const std::lock_guard hold{lock_};
+    if (!running_) return;
+    names_.push_back({.parent = parent, .name = std::string{name}});
+    ++posts_;
+  }
+  posted_.notify_one();
+}
+
+void notifier::forget_attributes(node_id node) {
+  {
+    const std::lock_guard hold{lock_};
+    if (!running_) return;
+    attributes_.insert(node);
+    ++posts_;
+  }
+  posted_.notify_one();
+}
+
+void notifier::flush() {
+  std::unique_lock hold{lock_};
+  sent_.wait(hold, [this, until = posts_] { return done_ >= until; });
+}
+
+void notifier::serve(fuse_session* session) {
+  pthread_setname_np(pthread_self(), "memhp-notifier");
+  std::unique_lock hold{lock_};
+  for (;;) {
+    posted_.wait(hold, [this] { return !running_ || done_ != posts_; });
+    if (done_ == posts_) return;
+    const auto names = std::exchange(names_, {});
+    const auto attributes = std::exchange(attributes_, {});
+    const std::uint64_t until = posts_;
+    hold.unlock();
+    send(session, names, attributes);
+    hold.lock();
+    done_ = until;
+    sent_.notify_all();
+  }
+}
+
+// Errors are no news: the kernel does not know the name or node (ENOENT), or the mount
+// has ended.
+void notifier::send(fuse_session* session, const std::deque<name_to_expire>& names,
+                    const std::set<node_id>& attributes) {
+  for (const node_id node : attributes)
+    fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
+  for (const auto& [parent, name] : names)
+    fuse_lowlevel_notify_expire_entry(session, parent, name.c_str(), name.size(),
+                                      FUSE_LL_EXPIRE_ONLY);
+}
+
+}  // namespace memhp

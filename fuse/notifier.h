@@ -1,0 +1,71 @@
+// Tells the kernel what it must not believe any more: names that are gone, attributes
+// that changed.
+//
+// A thread of its own, because the kernel takes the directory's inode lock to do it,
+// and whoever holds that lock may be waiting for the receiver. The receiver only posts;
+// a worker may post and then flush().
+//
+// Thread safety: every function may be called by any thread, flush() not by the
+// receiver; start() and stop() by one.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "fuse/node_table.h"
+
+struct fuse_session;
+
+namespace memhp {
+
+class notifier {
+ public:
+  notifier() = default;
+  ~notifier() { stop(); }
+  notifier(const notifier&) = delete;
+  notifier& operator=(const notifier&) = delete;
+
+  // Starts the thread; what is posted before, when the kernel knows nothing yet, and
+  // after stop() is dropped. The session must live until stop().
+  void start(fuse_session* session);
+  // Does what was posted, then ends the thread.
+  void stop();
+
+  // The next use of this name asks again. Open files, the working directory and watches
+  // stay as they are.
+  void expire_name(node_id parent, std::string_view name);
+  // The next stat() of this node asks again.
+  void forget_attributes(node_id node);
+
+  // Waits until everything posted so far has reached the kernel.
+  void flush();
+
+ private:
+  struct name_to_expire {
+    node_id parent;
+    std::string name;
+  };
+  void serve(fuse_session* session);
+  static void send(fuse_session* session, const std::deque<name_to_expire>& names,
+                   const std::set<node_id>& attributes);
+
+  std::mutex lock_;
+  // Guarded by lock_.
+  std::condition_variable posted_;
+  std::condition_variable sent_;
+  std::deque<name_to_expire> names_;
+  std::set<node_id> attributes_;  // a set: a thousand new blocks are one notification
+  std::uint64_t posts_ = 0;
+  std::uint64_t done_ = 0;  // how many of posts_ the kernel knows
+  bool running_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace memhp
