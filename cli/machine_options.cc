@@ -1,0 +1,154 @@
+#include "cli/machine_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <string_view>
+#include <utility>
+
+#include "cli/option_values.h"
+
+namespace memhp {
+
+// Each member reads one text. After an error the rest is read for nothing: the first
+// one is what people get to see.
+struct machine_options::reader {
+  std::string error;
+
+  template <class T>
+  T take(std::string_view option, std::expected<T, std::string> value) {
+    if (value) return std::move(*value);
+    if (error.empty()) error = fmt::format("{} {}", option, value.error());
+    return T{};
+  }
+
+  std::uint64_t size(std::string_view option, const std::string& text) {
+    return take(option, parse_size(text));
+  }
+
+  int number(std::string_view option, const std::string& text, std::uint64_t least,
+             std::uint64_t most) {
+    return static_cast<int>(take(option, parse_number(text, least, most)));
+  }
+
+  dimm_spec dimm(const std::string& text) {
+    const std::size_t at = text.find('@');
+    if (at == std::string::npos) {
+      if (error.empty())
+        error = fmt::format("--dimm '{}': write SIZE@NODE, such as 512M@1", text);
+      return {};
+    }
+    const std::string size_text = text.substr(0, at);
+    const std::string node_text = text.substr(at + 1);
+    return {.size = size("--dimm", size_text),
+            .node = number("--dimm node", node_text, 0, max_nodes - 1)};
+  }
+
+  const lock_rules* era(const std::string& name) {
+    const lock_rules* rules = find_era(name);
+    if (rules == nullptr && error.empty()) {
+      std::vector<std::string_view> names;
+      for (const lock_rules& known : kernel_eras) names.push_back(known.era);
+      error = fmt::format("--era '{}' is unknown: write {}", name,
+                          fmt::join(names, " or "));
+    }
+    return rules;
+  }
+
+  backing_kind backing(const std::string& name) {
+    const auto kind = parse_backing(name);
+    if (!kind && error.empty())
+      error = fmt::format("--backing '{}': write auto, hugetlb, thp or small", name);
+    return kind.value_or(backing_kind::automatic);
+  }
+
+  commit_mode commit(const std::string& name) {
+    if (name != "online" && name != "touch" && error.empty())
+      error = fmt::format("--commit '{}': write online or touch", name);
+    return name == "touch" ? commit_mode::touch : commit_mode::online;
+  }
+};
+
+void machine_options::add_to(CLI::App& app) {
+  const auto option = [&](const char* name, std::string& text, const char* what,
+                          const char* kind) {
+    return app.add_option(name, text, what)
+        ->group("Machine")
+        ->type_name(kind)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  option("--nodes", nodes_, "NUMA nodes with boot memory", "N");
+  option("--memory", memory_, "boot memory of each node", "SIZE");
+  option("--movablecore", movablecore_, "boot memory that goes to zone Movable", "SIZE");
+  app.add_option("--dimm", dimms_, "a memory module, plugged at start (repeatable)")
+      ->group("Machine")
+      ->type_name("SIZE@NODE")
+      ->allow_extra_args(false);
+  option("--block-size", block_size_, "size of a memory block", "SIZE");
+  option("--max-memory", max_memory_, "size of the physical address space", "SIZE");
+  option("--possible-nodes", possible_nodes_,
+         "nodes that memory may be plugged into; 0: those named above", "N");
+  option("--cpus", cpus_, "CPUs, dealt out to the nodes in turn", "N");
+  option("--node-cpus", node_cpus_, "CPUs of each node: '0-1;2-3;' leaves the third none",
+         "LISTS");
+  option("--distances", distances_, "row by row: '10,20;20,10'", "ROWS");
+  option("--kernel-blocks", kernel_blocks_,
+         "boot blocks that hold unmovable pages and stay online: '0,3-5'", "LIST");
+  option("--auto-online", auto_online_,
+         "what becomes of new blocks: offline, online, online_kernel, online_movable",
+         "MODE");
+  option("--online-policy", online_policy_, "zone of a new block: contig-zones, "
+         "auto-movable", "POLICY");
+  app.add_flag("--movable-node", movable_node_,
+               "boot with movable_node: hot-plugged memory is Movable")
+      ->group("Machine");
+  app.add_flag("--memmap-on-memory", memmap_on_memory_,
+               "a DIMM of one block holds its own memmap")
+      ->group("Machine");
+  app.add_flag("--no-probe", no_probe_,
+               "no memory/probe, as in kernels without ARCH_MEMORY_PROBE")
+      ->group("Machine");
+  option("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small", "KIND");
+  option("--commit", commit_, "take them from the host when onlining or at first touch: "
+         "online, touch", "WHEN");
+  option("--era", era_, "whose locking the kernel has", "ERA");
+  option("--config", config_,
+         "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
+         "[\"512M@1\"]}; the command line wins",
+         "FILE");
+}
+
+std::expected<machine_setup, std::string> machine_options::setup() const {
+  reader read;
+  machine_setup made;
+  machine_config& config = made.config;
+  config.nodes = read.number("--nodes", nodes_, 1, max_nodes);
+  config.memory = read.size("--memory", memory_);
+  config.movablecore = read.size("--movablecore", movablecore_);
+  for (const std::string& text : dimms_) config.dimms.push_back(read.dimm(text));
+  config.block_size = read.size("--block-size", block_size_);
+  config.max_memory = read.size("--max-memory", max_memory_);
+  config.possible_nodes = read.number("--possible-nodes", possible_nodes_, 0, max_nodes);
+  constexpr std::uint64_t max_cpus = 8192;  // CONFIG_NR_CPUS
+  config.cpus = static_cast<unsigned>(read.number("--cpus", cpus_, 1, max_cpus));
+  if (!node_cpus_.empty())
+    config.node_cpus = read.take("--node-cpus", parse_node_cpus(node_cpus_));
+  if (!distances_.empty())
+    config.distances = read.take("--distances", parse_distances(distances_));
+  config.kernel_blocks = read.take("--kernel-blocks", parse_list(kernel_blocks_));
+  config.auto_online = auto_online_;
+  config.online_policy = online_policy_;
+  config.movable_node = movable_node_;
+  config.memmap_on_memory = memmap_on_memory_;
+  config.probe = !no_probe_;
+  made.backing = read.backing(backing_);
+  made.commit = read.commit(commit_);
+  if (const lock_rules* rules = read.era(era_)) config.rules = *rules;
+
+  if (!read.error.empty()) return std::unexpected{read.error};
+  if (auto valid = validate(config); !valid) return std::unexpected{valid.error()};
+  return made;
+}
+
+}  // namespace memhp
