@@ -86,7 +86,7 @@ std::expected<std::vector<std::string>, std::string> with_config_file(
   if (!file) return wrong(strerror(errno));
   const json settings = json::parse(file, nullptr, /*allow_exceptions=*/false);
   if (!settings.is_object())
-    return wrong("write a JSON object such as {\"nodes\": 2, \"memory\": \"1G\"}");
+    return wrong(R"(write a JSON object such as {"nodes": 2, "memory": "1G"})");
 
   const std::vector<std::string> known = settable(command);
   std::vector<std::string> all;
@@ -95,9 +95,10 @@ std::expected<std::vector<std::string>, std::string> with_config_file(
       return wrong(fmt::format("'{}' is no setting: write one of {}", name,
                                fmt::join(known, ", ")));
     if (!append_setting(*command.get_option("--" + name), value, all))
-      return wrong(fmt::format("'{}' has a value of the wrong kind: write what the "
-                               "option --{} takes",
-                               name, name));
+      return wrong(
+          fmt::format("'{}' has a value of the wrong kind: write what the "
+                      "option --{} takes",
+                      name, name));
   }
   all.insert(all.end(), std::move_iterator{arguments.begin()},
              std::move_iterator{arguments.end()});

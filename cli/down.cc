@@ -53,7 +53,7 @@ class down_command final : public command {
   // Removes what a dead daemon has left. False if there was nothing.
   bool clean_up(const std::string& mount,
                 std::expected<stats_view, std::string>& view) const {
-    const auto mounted = find_mounted_tree(mount);
+    const auto mounted = view ? find_abandoned_tree(mount) : find_mounted_tree(mount);
     const bool stale = mounted && mounted->stale;
     if (stale)
       if (auto unmounted = unmount_tree(mount); !unmounted)
@@ -66,8 +66,8 @@ class down_command final : public command {
 
   int end(const std::string& mount, pid_t keeper, const owned_fd& process) const {
     if (pidfd_send_signal(process.get(), SIGTERM, nullptr, 0) != 0)
-      return complain(exit_failure, fmt::format("cannot end process {}: {}", keeper,
-                                                strerror(errno)));
+      return complain(exit_failure,
+                      fmt::format("cannot end process {}: {}", keeper, strerror(errno)));
     // A stopped daemon sees its signal when it goes on.
     pidfd_send_signal(process.get(), SIGCONT, nullptr, 0);
     pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};

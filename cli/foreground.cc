@@ -26,6 +26,7 @@ constexpr std::array synchronous_signals = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
   if (getppid() != parent) _exit(exit_run_failed);
   signals.restore_in_child();
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& argument : command)
     argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

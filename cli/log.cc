@@ -32,11 +32,10 @@ std::string environment_or(const char* name, const std::string& otherwise) {
 
 std::string default_log_path(const std::string& mount) {
   const std::string directory =
-      geteuid() == 0
-          ? "/var/log/memhp"
-          : environment_or("XDG_STATE_HOME",
-                           environment_or("HOME", "/tmp") + "/.local/state") +
-                "/memhp";
+      geteuid() == 0 ? "/var/log/memhp"
+                     : environment_or("XDG_STATE_HOME",
+                                      environment_or("HOME", "/tmp") + "/.local/state") +
+                           "/memhp";
   std::string name = mount.substr(std::min(mount.find_first_not_of('/'), mount.size()));
   std::ranges::replace(name, '/', '-');
   return fmt::format("{}/{}.log", directory, name);

@@ -49,9 +49,10 @@ struct machine_options::reader {
     const lock_rules* rules = find_era(name);
     if (rules == nullptr && error.empty()) {
       std::vector<std::string_view> names;
+      names.reserve(kernel_eras.size());
       for (const lock_rules& known : kernel_eras) names.push_back(known.era);
-      error = fmt::format("--era '{}' is unknown: write {}", name,
-                          fmt::join(names, " or "));
+      error =
+          fmt::format("--era '{}' is unknown: write {}", name, fmt::join(names, " or "));
     }
     return rules;
   }
@@ -71,9 +72,11 @@ struct machine_options::reader {
 };
 
 void machine_options::add_to(CLI::App& app) {
-  const auto option = [&](const char* name, std::string& text, const char* what,
+  const auto option = [&](const char* name, std::string& text, const std::string& what,
                           const char* kind) {
-    return app.add_option(name, text, what)
+    // What holds if nothing is said, in brackets.
+    return app
+        .add_option(name, text, text.empty() ? what : fmt::format("{} [{}]", what, text))
         ->group("Machine")
         ->type_name(kind)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -98,8 +101,10 @@ void machine_options::add_to(CLI::App& app) {
   option("--auto-online", auto_online_,
          "what becomes of new blocks: offline, online, online_kernel, online_movable",
          "MODE");
-  option("--online-policy", online_policy_, "zone of a new block: contig-zones, "
-         "auto-movable", "POLICY");
+  option("--online-policy", online_policy_,
+         "zone of a new block: contig-zones, "
+         "auto-movable",
+         "POLICY");
   app.add_flag("--movable-node", movable_node_,
                "boot with movable_node: hot-plugged memory is Movable")
       ->group("Machine");
@@ -110,8 +115,10 @@ void machine_options::add_to(CLI::App& app) {
                "no memory/probe, as in kernels without ARCH_MEMORY_PROBE")
       ->group("Machine");
   option("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small", "KIND");
-  option("--commit", commit_, "take them from the host when onlining or at first touch: "
-         "online, touch", "WHEN");
+  option("--commit", commit_,
+         "take them from the host when onlining or at first touch: "
+         "online, touch",
+         "WHEN");
   option("--era", era_, "whose locking the kernel has", "ERA");
   option("--config", config_,
          "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "

@@ -37,7 +37,7 @@ class help_formatter final : public CLI::Formatter {
  public:
   explicit help_formatter(std::string usage) : usage_{std::move(usage)} {}
   std::string make_usage(const CLI::App*, std::string) const override {
-    return fmt::format("Usage: {}\n\n", usage_);
+    return fmt::format("Usage: {}\n", usage_);
   }
 
  private:
@@ -83,9 +83,10 @@ std::string explain_extra(const command& subcommand, std::string_view argument) 
   if (argument.starts_with('-'))
     return fmt::format("unknown option {}: memhp {} --help lists them", argument, name);
   if (subcommand.takes_program())
-    return fmt::format("'{0}' is no option: write -- before the command, memhp run ... "
-                       "-- {0}",
-                       argument);
+    return fmt::format(
+        "'{0}' is no option: write -- before the command, memhp run ... "
+        "-- {0}",
+        argument);
   return fmt::format("'{}' is no option: memhp {} --help lists them", argument, name);
 }
 
@@ -115,8 +116,9 @@ class program {
   int run(std::vector<std::string> arguments) {
     command_line line = split(std::move(arguments));
     if (line.options.empty())
-      return wrong_options("memhp", "no subcommand: write memhp run, up, down or stat; "
-                                    "memhp --help explains them");
+      return wrong_options("memhp",
+                           "no subcommand: write memhp run, up, down or stat; "
+                           "memhp --help explains them");
     command* const chosen = find(line.options.front());
     if (chosen == nullptr && !line.options.front().starts_with('-'))
       return wrong_options("memhp", fmt::format("'{}' is no subcommand: write run, up, "

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
 namespace memhp {
 namespace {
@@ -28,7 +30,7 @@ std::expected<std::string, std::string> canonical_mount(const std::string& dir) 
   std::error_code ignored;
   if (path.filename() == "." || path.filename() == ".." ||
       std::filesystem::is_symlink(path, ignored)) {
-    const std::string real = resolve(path);
+    std::string real = resolve(path);
     if (!real.empty()) return real;
   }
   const std::string parent = resolve(path.has_parent_path() ? path.parent_path() : ".");
@@ -36,6 +38,19 @@ std::expected<std::string, std::string> canonical_mount(const std::string& dir) 
     return std::unexpected{
         fmt::format("--mount {}: {}, create it with mkdir -p", dir, strerror(errno))};
   return (std::filesystem::path{parent} / path.filename()).lexically_normal().string();
+}
+
+std::optional<mounted_tree> find_abandoned_tree(const std::string& mount) {
+  constexpr auto patience = std::chrono::seconds{3};
+  constexpr auto pause = std::chrono::milliseconds{10};
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  auto found = find_mounted_tree(mount);
+  while (found && found->ours && !found->stale &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(pause);
+    found = find_mounted_tree(mount);
+  }
+  return found;
 }
 
 }  // namespace memhp

@@ -69,7 +69,8 @@ std::string format_size(std::uint64_t bytes) {
   constexpr std::array units = {std::pair{TiB, 'T'}, std::pair{GiB, 'G'},
                                 std::pair{MiB, 'M'}, std::pair{KiB, 'K'}};
   for (const auto& [size, letter] : units)
-    if (bytes >= size && bytes % size == 0) return fmt::format("{}{}", bytes / size, letter);
+    if (bytes >= size && bytes % size == 0)
+      return fmt::format("{}{}", bytes / size, letter);
   return fmt::format("{}", bytes);
 }
 
@@ -77,8 +78,7 @@ std::expected<std::uint64_t, std::string> parse_number(std::string_view text,
                                                        std::uint64_t least,
                                                        std::uint64_t most) {
   const auto number = leading_number(text);
-  if (!number || !number->second.empty() || number->first < least ||
-      number->first > most)
+  if (!number || !number->second.empty() || number->first < least || number->first > most)
     return std::unexpected{
         fmt::format("'{}': write a number from {} to {}", text, least, most)};
   return number->first;

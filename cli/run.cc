@@ -49,7 +49,8 @@ class run_command final : public command {
             "run", "run a command that sees the machine at the real paths")} {
     app().footer(footer);
     machine_.add_to(app());
-    app().add_option("--log", log_path_, "append the machine's log to a file")
+    app()
+        .add_option("--log", log_path_, "append the machine's log to a file")
         ->type_name("FILE");
   }
 
@@ -106,9 +107,9 @@ class run_command final : public command {
     if (!worker) return worker;
     auto parts = take_parts(sys_dir, {machine_parts.begin(), machine_parts.end()});
     umount2(sys_dir, MNT_DETACH);
-    auto placed = parts ? place_parts(*parts, sys_dir)
-                        : std::expected<void, std::string>{
-                              std::unexpected{parts.error()}};
+    auto placed = parts
+                      ? place_parts(*parts, sys_dir)
+                      : std::expected<void, std::string>{std::unexpected{parts.error()}};
     if (placed) return worker;
     worker->stop();
     return std::unexpected{placed.error()};
@@ -116,17 +117,17 @@ class run_command final : public command {
 
   // The worker's: the host's /sys again.
   static void leave_namespace() {
-    if (unshare(CLONE_NEWNS) != 0 || umount2(sys_dir, MNT_DETACH) != 0) _exit(EXIT_FAILURE);
+    if (unshare(CLONE_NEWNS) != 0 || umount2(sys_dir, MNT_DETACH) != 0)
+      _exit(EXIT_FAILURE);
   }
 
   int attend(const std::vector<std::string>& program, const signal_source& signals,
              worker_process& worker) {
     bool machine_runs = true;
-    const int status =
-        run_in_foreground(program, signals, [&](pid_t child) {
-          if (child == worker.pid()) machine_runs = false;
-          return machine_runs;
-        });
+    const int status = run_in_foreground(program, signals, [&](pid_t child) {
+      if (child == worker.pid()) machine_runs = false;
+      return machine_runs;
+    });
     end_descendants(worker.pid());
     if (!machine_runs)
       return complain(exit_run_failed,

@@ -31,10 +31,11 @@ class stat_command final : public command {
     app().footer(footer);
     app().add_option("--mount", mount_, "which machine")->type_name("DIR");
     app().add_flag("--json", json_, "one JSON object");
-    watch_option_ = app().add_option("--watch", watch_,
-                                     "again and again, every second or so many")
-                        ->type_name("[SECONDS]")
-                        ->expected(0, 1);
+    watch_option_ =
+        app()
+            .add_option("--watch", watch_, "again and again, every second or so many")
+            ->type_name("[SECONDS]")
+            ->expected(0, 1);
   }
 
   int execute(std::vector<std::string> /*program*/) override {
@@ -72,7 +73,8 @@ class stat_command final : public command {
     std::string mounts;
     for (const stats_view& view : views)
       mounts += fmt::format("{}{}", mounts.empty() ? "" : ", ", view.stats().mount);
-    return std::unexpected{fmt::format("several machines: add --mount, one of {}", mounts)};
+    return std::unexpected{
+        fmt::format("several machines: add --mount, one of {}", mounts)};
   }
 
   // Prints one reading. False once the machine is dead.

@@ -31,7 +31,8 @@ bool is_stopped(pid_t pid) {
 }
 
 std::string clock_time(std::uint64_t seconds) {
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(static_cast<time_t>(seconds)));
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}",
+                     fmt::localtime(static_cast<time_t>(seconds)));
 }
 
 std::string duration(std::uint64_t seconds) {

@@ -61,7 +61,8 @@ class up_command final : public command {
   explicit up_command(CLI::App& memhp)
       : command{*memhp.add_subcommand("up", "serve a machine at a directory")} {
     app().footer(footer);
-    app().add_option("--mount", mount_, "where: an existing directory")
+    app()
+        .add_option("--mount", mount_, "where: an existing directory")
         ->required()
         ->type_name("DIR");
     app().add_flag("--foreground", foreground_, "stay, and log to stderr");
@@ -93,8 +94,8 @@ class up_command final : public command {
     // What is mounted there already is looked at later, by who replaces it.
     if (!mount || find_mounted_tree(*mount)) return mount;
     if (::stat(mount->c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
-      return std::unexpected{
-          fmt::format("--mount {0} is no directory: create it with mkdir -p {0}", mount_)};
+      return std::unexpected{fmt::format(
+          "--mount {0} is no directory: create it with mkdir -p {0}", mount_)};
     return mount;
   }
 
@@ -126,8 +127,9 @@ class up_command final : public command {
     const std::string_view answer{text.data(), size > 0 ? static_cast<size_t>(size) : 0};
     if (answer == ready) return EXIT_SUCCESS;
     waitpid(pid, nullptr, 0);
-    return complain(exit_failure,
-                    answer.empty() ? "the daemon ended at its start: see its log" : answer);
+    return complain(exit_failure, answer.empty()
+                                      ? "the daemon ended at its start: see its log"
+                                      : answer);
   }
 
   int run_daemon(const machine_setup& setup, const std::string& mount,
@@ -173,11 +175,12 @@ class up_command final : public command {
             .log = log,
             .session = {.owner_uid = geteuid(), .owner_gid = getegid()},
             .enter = {},
-            .parent_died = [mount] { (void)unmount_tree(mount); },
+            .parent_died = [mount, log] { take_away(mount, log); },
         },
         signals.fd());
     if (!worker) {
-      (void)unmount_tree(mount);
+      fuse_fd = owned_fd{};  // nobody is left to answer the question on the way
+      take_away(mount, log);
       return std::unexpected{worker.error()};
     }
     // The first look at it, which also lets the kernel know its root from here on: the
@@ -186,31 +189,37 @@ class up_command final : public command {
     (void)::stat(mount.c_str(), &root);
     log->info("serving a machine at {}", mount);
     start.tell(ready);
-    notify_service_manager(fmt::format("READY=1\nMAINPID={}\nSTATUS=serving {}",
-                                       getpid(), mount));
+    notify_service_manager(
+        fmt::format("READY=1\nMAINPID={}\nSTATUS=serving {}", getpid(), mount));
     const outcome ended = wait_for_end(signals, *worker, segment);
     notify_service_manager("STOPPING=1");
     // Without a worker nothing may wait for an answer: the last descriptor goes first.
     if (!ended) fuse_fd = owned_fd{};
-    auto unmounted = unmount_tree(mount);
-    if (!unmounted) log->error("{}", unmounted.error());
+    take_away(mount, log);
     if (ended) worker->stop();
-    log->info("unmounted {}", mount);
     return ended;
+  }
+
+  static void take_away(const std::string& mount,
+                        const std::shared_ptr<spdlog::logger>& log) {
+    if (const auto unmounted = unmount_tree(mount))
+      log->info("unmounted {}", mount);
+    else
+      log->error("{}", unmounted.error());
   }
 
   // A mount whose server is dead answers nothing: it is replaced. A live one is not.
   static outcome clear_stale_mount(const std::string& mount,
                                    const std::shared_ptr<spdlog::logger>& log) {
-    const auto found = find_mounted_tree(mount);
+    const auto found = find_abandoned_tree(mount);
     if (!found) return {};
     if (found->stale) {
-      log->warn("{}: the server of the machine there is dead, its mount is replaced", mount);
+      log->warn("{}: the server of the machine there is dead, its mount is replaced",
+                mount);
       return unmount_tree(mount);
     }
-    return std::unexpected{
-        fmt::format("{} is a mount point already: unmount it or use another directory",
-                    mount)};
+    return std::unexpected{fmt::format(
+        "{} is a mount point already: unmount it or use another directory", mount)};
   }
 
   // Until a signal asks for it, or the worker has died (the error).

@@ -80,9 +80,8 @@ class worker {
     options.log = [this](const std::string& line) { plan_.log->warn("{}", line); };
     tree_session session{(*booted)->sysfs(), plan_.segment->stats(), plan_.fuse_fd,
                          std::move(options)};
-    auto watching = std::jthread{[&](const std::stop_token& stop) {
-      watch(stop, **memory, session);
-    }};
+    auto watching = std::jthread{
+        [&](const std::stop_token& stop) { watch(stop, **memory, session); }};
     auto ended = session.run();
     if (!ended) {
       // Operations are still inside the machine: it must not be destroyed.
@@ -120,23 +119,21 @@ class worker {
               clock_gettime(CLOCK_REALTIME, &now);
               return now;
             },
-        .uevent = [log = plan_.log](const std::string& text) {
-          log->debug("uevent: {}", text.substr(0, text.find('\n')));
-        },
-        .printk = [log = plan_.log](const std::string& line) {
-          log->info("kernel: {}", line);
-        },
+        .uevent =
+            [log = plan_.log](const std::string& text) {
+              log->debug("uevent: {}", text.substr(0, text.find('\n')));
+            },
+        .printk =
+            [log = plan_.log](const std::string& line) { log->info("kernel: {}", line); },
     };
   }
 
-  // Fills in what stays as it is while the machine runs.
+  // Fills in what stays as it is while the machine runs and what it cannot know.
   void describe(const mapped_memory& memory) const {
     machine_stats& stats = plan_.segment->stats();
     stats.pid = getpid();
     stats.started_at = now_s();
-    stats.block_size = plan_.setup.config.block_size;
     to_string(memory.kind()).copy(stats.backing, sizeof stats.backing - 1);
-    plan_.setup.config.rules.era.copy(stats.era, sizeof stats.era - 1);
     plan_.segment->content().heard_at = now_s();
   }
 
@@ -198,7 +195,8 @@ std::expected<worker_process, std::string> worker_process::start(const worker_pl
   owned_fd theirs{ends[1]};
   const pid_t pid = fork();
   if (pid < 0)
-    return std::unexpected{fmt::format("no process for the machine: {}", strerror(errno))};
+    return std::unexpected{
+        fmt::format("no process for the machine: {}", strerror(errno))};
   if (pid == 0) {
     ours = owned_fd{};
     become_worker(plan);
@@ -221,10 +219,10 @@ std::expected<worker_process, std::string> worker_process::start(const worker_pl
     if (const auto signal = end_requested(signal_fd)) {
       kill(pid, SIGKILL);
       waitpid(pid, nullptr, 0);
-      return std::unexpected{
-          fmt::format("stopped by {} before the machine was ready",
-                      sigabbrev_np(*signal) ? fmt::format("SIG{}", sigabbrev_np(*signal))
-                                            : fmt::format("signal {}", *signal))};
+      return std::unexpected{fmt::format("stopped by {} before the machine was ready",
+                                         sigabbrev_np(*signal)
+                                             ? fmt::format("SIG{}", sigabbrev_np(*signal))
+                                             : fmt::format("signal {}", *signal))};
     }
   }
   const std::string answer = receive_message(started.lifeline());
@@ -232,9 +230,10 @@ std::expected<worker_process, std::string> worker_process::start(const worker_pl
   int status = 0;
   waitpid(pid, &status, 0);
   if (!answer.empty()) return std::unexpected{answer};
-  return std::unexpected{fmt::format("the machine's process ended before it was ready "
-                                     "(status {:#x}): see the log",
-                                     status)};
+  return std::unexpected{
+      fmt::format("the machine's process ended before it was ready "
+                  "(status {:#x}): see the log",
+                  status)};
 }
 
 void worker_process::stop() {

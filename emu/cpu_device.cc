@@ -105,7 +105,7 @@ void add_topology(cpu_device& cpu) {
     (void)sysfs.create_file(**topology, attr, cpu);
 }
 
-// Node of every CPU, by CPU number; numbers that no node names are left out.
+// Node of every CPU, by CPU number: validate() has seen to it that there is no gap.
 std::vector<int> nodes_by_cpu(const kernel& k) {
   std::vector<int> nids;
   for (const auto& node : k.nodes)

@@ -3,8 +3,8 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <boost/intrusive/set.hpp>
 #include <map>
-#include <unordered_map>
 
 #include "locks/guards.h"
 
@@ -13,11 +13,21 @@ namespace {
 
 constexpr mode_t permission_bits = 07777;
 constexpr std::uint64_t file_size = 4096;  // what sysfs says of every attribute
-// A directory with more children than this keeps an index by name.
-constexpr std::size_t index_threshold = 24;
 
 struct timespec to_timespec(std::int64_t ns) {
   return {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
+}
+
+// kernfs_name_hash(): 31 bits, and never one of the three values that "." and ".." and
+// the end of a listing stand for.
+std::uint64_t name_hash(std::string_view name) {
+  std::uint64_t hash = 0;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    hash = (hash + (std::uint64_t{byte} << 4) + (byte >> 4)) * 11;
+  }
+  hash = (hash * 0x61C8864680B583EB) >> 32 & 0x7fffffff;
+  return std::clamp<std::uint64_t>(hash < 2 ? hash + 2 : hash, 2, 0x7ffffffe);
 }
 
 bool stored_by_sysfs(const std::string& xattr) {
@@ -34,47 +44,67 @@ struct kernfs_node::inode_attributes {
   std::map<std::string, std::string> xattrs;
 };
 
-// Children in the order of their inode numbers, which is the order of their birth: a
-// reader that goes on after the last number it saw misses and repeats nothing.
+// The children: a red-black tree in the order in which they are listed. A reader that
+// goes on after the last cookie it saw misses and repeats nothing.
 struct kernfs_node::directory {
-  std::vector<kernfs_ref> children;
-  std::unordered_map<std::string_view, kernfs_node*> by_name;
+  struct before {
+    bool operator()(const kernfs_node& a, const kernfs_node& b) const {
+      return a.cookie_ < b.cookie_;
+    }
+    bool operator()(const kernfs_node& a, std::uint64_t b) const { return a.cookie_ < b; }
+    bool operator()(std::uint64_t a, const kernfs_node& b) const { return a < b.cookie_; }
+  };
+  using siblings = boost::intrusive::set<
+      kernfs_node,
+      boost::intrusive::member_hook<kernfs_node, decltype(kernfs_node::rb_),
+                                    &kernfs_node::rb_>,
+      boost::intrusive::compare<before>, boost::intrusive::constant_time_size<false>>;
+
+  siblings children;     // each holds a reference
   unsigned subdirs = 0;  // kept, because stat must not count
 
-  auto position(std::uint64_t ino) {
-    return std::ranges::upper_bound(children, ino, {},
-                                    [](const kernfs_ref& c) { return c->ino(); });
+  // The first child after a cookie.
+  siblings::iterator after(std::uint64_t cookie) {
+    return children.upper_bound(cookie, before{});
   }
 
-  kernfs_node* find(std::string_view name) const {
-    if (!by_name.empty()) {
-      const auto hit = by_name.find(name);
-      return hit == by_name.end() ? nullptr : hit->second;
+  kernfs_node* find(std::string_view name) {
+    const std::uint64_t hash = name_hash(name);
+    for (auto i = after((hash << 32) - 1); i != children.end(); ++i) {
+      if (i->cookie_ >> 32 != hash) return nullptr;
+      if (i->name_ == name) return &*i;
     }
-    for (const kernfs_ref& child : children)
-      if (child->name() == name) return child.get();
     return nullptr;
   }
 
-  void insert(const kernfs_ref& child) {
-    children.insert(position(child->ino()), child);
-    if (child->type() == kernfs_type::directory) ++subdirs;
-    if (!by_name.empty())
-      by_name.emplace(child->name(), child.get());
-    else if (children.size() > index_threshold)
-      for (const kernfs_ref& c : children) by_name.emplace(c->name(), c.get());
+  std::vector<kernfs_ref> list() {
+    std::vector<kernfs_ref> all;
+    for (kernfs_node& child : children) all.emplace_back(&child);
+    return all;
   }
 
-  void erase(const kernfs_node& child) {
-    by_name.erase(child.name());
+  void insert(kernfs_node& child) {
+    intrusive_ptr_add_ref(&child);
+    children.insert(child);
+    if (child.type() == kernfs_type::directory) ++subdirs;
+  }
+
+  // The caller holds a reference of its own.
+  void erase(kernfs_node& child) {
+    children.erase(child);
     if (child.type() == kernfs_type::directory) --subdirs;
-    children.erase(std::prev(position(child.ino())));
+    intrusive_ptr_release(&child);
   }
 };
 
 kernfs_node::kernfs_node(kernfs_root& root, kernfs_node* parent, std::string_view name,
                          kernfs_type type, std::uint64_t ino)
-    : root_{root}, parent_{parent}, name_{name}, type_{type}, ino_{ino} {
+    : root_{root},
+      parent_{parent},
+      name_{name},
+      type_{type},
+      ino_{ino},
+      cookie_{name_hash(name) << 32 | (ino & 0xffffffff)} {
   if (type == kernfs_type::directory) dir_ = std::make_unique<directory>();
 }
 
@@ -101,24 +131,18 @@ kernfs_root::kernfs_root(clock_fn now)
   top_->linked_ = true;
 }
 
-namespace {
-
 // Parents own children and children own parents: taking the children out ends that.
-void cut(std::vector<kernfs_ref>& pending, std::vector<kernfs_ref>& children) {
-  pending.insert(pending.end(), std::make_move_iterator(children.begin()),
-                 std::make_move_iterator(children.end()));
-  children.clear();
-}
-
-}  // namespace
-
 kernfs_root::~kernfs_root() {
   std::vector<kernfs_ref> pending{top_};
   while (!pending.empty()) {
     const kernfs_ref node = std::move(pending.back());
     pending.pop_back();
-    if (node->dir_) cut(pending, node->dir_->children);
     node->target_.reset();
+    if (!node->dir_) continue;
+    for (kernfs_ref& child : node->dir_->list()) {
+      node->dir_->erase(*child);
+      pending.push_back(std::move(child));
+    }
   }
 }
 
@@ -138,7 +162,7 @@ result<kernfs_ref> kernfs_root::link_new(const kernfs_ref& node) {
     kernfs_node& parent = *node->parent();
     if (!parent.active()) return fail(errc::no_such_device);
     if (parent.dir_->find(node->name()) != nullptr) return fail(errc::file_exists);
-    parent.dir_->insert(node);
+    parent.dir_->insert(*node);
     node->linked_ = true;
   }
   if (auto* observer = observer_.load(std::memory_order_acquire))
@@ -187,7 +211,7 @@ kernfs_ref kernfs_root::make_path(std::string_view path) {
 void kernfs_root::deactivate_subtree(kernfs_node& node) {
   if (node.active()) node.active_.fetch_add(deactivated, std::memory_order_acq_rel);
   if (!node.dir_) return;
-  for (const kernfs_ref& child : node.dir_->children) deactivate_subtree(*child);
+  for (kernfs_node& child : node.dir_->children) deactivate_subtree(child);
 }
 
 void kernfs_root::remove(kernfs_node& node) {
@@ -196,6 +220,8 @@ void kernfs_root::remove(kernfs_node& node) {
     guard hold{kernfs_rwsem_};
     deactivate_subtree(node);
   }
+  if (auto* observer = observer_.load(std::memory_order_acquire))
+    observer->removal_begins(node);
   remove_subtree(node);
 }
 
@@ -205,7 +231,7 @@ void kernfs_root::remove_subtree(kernfs_node& node) {
   std::vector<kernfs_ref> children;
   if (node.dir_) {
     read_guard hold{kernfs_rwsem_};
-    children = node.dir_->children;
+    children = node.dir_->list();
   }
   for (const kernfs_ref& child : children) remove_subtree(*child);
   drain(node);
@@ -262,8 +288,8 @@ void kernfs_root::for_each_child(kernfs_node& dir, std::uint64_t after,
   if (!dir.dir_) return;
   read_guard hold{kernfs_rwsem_};
   auto& children = dir.dir_->children;
-  for (auto child = dir.dir_->position(after); child != children.end(); ++child)
-    if ((*child)->active() && !visit(**child)) return;
+  for (auto child = dir.dir_->after(after); child != children.end(); ++child)
+    if (child->active() && !visit(*child)) return;
 }
 
 kernfs_stat kernfs_root::stat(kernfs_node& node) {
@@ -305,15 +331,17 @@ std::string kernfs_root::readlink(kernfs_node& link) {
   for (kernfs_node* up = link.parent(); up != nullptr; up = up->parent())
     from.push_back(up);
 
-  std::string down;  // the target below the common ancestor
-  for (kernfs_node* up = link.target_.get(); up != nullptr; up = up->parent()) {
+  // The target below the common ancestor. A target that is an ancestor itself is named
+  // all the same.
+  std::string down{link.target_->name()};
+  for (kernfs_node* up = link.target_->parent(); up != nullptr; up = up->parent()) {
     const auto common = std::ranges::find(from, up);
     if (common != from.end()) {
       std::string path;
       for (auto i = from.begin(); i != common; ++i) path += "../";
       return path + down;
     }
-    down.insert(0, std::string{up->name()} + (down.empty() ? "" : "/"));
+    down.insert(0, std::string{up->name()} + '/');
   }
   return down;
 }

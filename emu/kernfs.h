@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <boost/intrusive/set_hook.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <cstdint>
@@ -99,6 +100,9 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   std::string_view name() const { return name_; }
   kernfs_type type() const { return type_; }
   std::uint64_t ino() const { return ino_; }
+  // Place among its siblings: first by a hash of the name, as the kernel keeps (and
+  // lists) them, then by age. Never 0; below 2^63.
+  std::uint64_t readdir_cookie() const { return cookie_; }
   const attribute* attr() const { return attr_; }  // null unless a file
   kobject* owner() const { return owner_; }
 
@@ -119,6 +123,7 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   const std::string name_;
   const kernfs_type type_;
   const std::uint64_t ino_;
+  const std::uint64_t cookie_;
   const attribute* attr_ = nullptr;
   kobject* owner_ = nullptr;
   kernfs_ref target_;  // of a link
@@ -133,6 +138,7 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   bool linked_ = false;  // reachable from its parent
   std::unique_ptr<inode_attributes> iattr_;
   std::unique_ptr<directory> dir_;
+  boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> rb_;
 };
 
 // Told about every change of the tree's shape, by the thread that changed it, with no
@@ -142,6 +148,9 @@ class kernfs_observer {
   virtual ~kernfs_observer() = default;
   // `node` appeared; its parent's link count may have changed.
   virtual void node_added(kernfs_node& node) = 0;
+  // Removal of the node and what is below it begins: lookups fail from now on, though it
+  // stays linked until those who use it have left.
+  virtual void removal_begins(kernfs_node& /*node*/) {}
   // `node` is gone from its parent. Children are reported before their directory.
   virtual void node_removed(kernfs_node& node) = 0;
 };
@@ -182,7 +191,7 @@ class kernfs_root {
   result<kernfs_ref> lookup(kernfs_node& dir, std::string_view name);
   // lookup() along "a/b/c" from the top; links are not followed.
   result<kernfs_ref> find(std::string_view path);
-  // Calls visit(child) for children with an inode number above `after`, in inode order,
+  // Calls visit(child) for children with a readdir_cookie() above `after`, in that order,
   // until it returns false. The lock is held for reading: visit must not change the tree.
   void for_each_child(kernfs_node& dir, std::uint64_t after,
                       const std::function<bool(kernfs_node&)>& visit);

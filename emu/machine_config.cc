@@ -1,7 +1,7 @@
 // What a configuration must fulfil, and what to write instead.
 #include <fmt/format.h>
 
-#include <numeric>
+#include <algorithm>
 
 #include "blocks/memory_block.h"
 #include "blocks/numa_topology.h"
@@ -63,6 +63,11 @@ check check_nodes(const machine_config& c) {
                  c.nodes < 1 ? c.nodes : possible_nodes(c), limit);
   const auto topology = make_numa_topology(topology_spec(c));
   if (!topology) return std::unexpected{topology.error()};
+  for (const auto& cpus : topology->node_cpus)
+    for (const unsigned cpu : cpus)
+      if (cpu >= topology->cpus())
+        return wrong("CPU {} of {} in all: number them from 0 without a gap", cpu,
+                     topology->cpus());
   return {};
 }
 

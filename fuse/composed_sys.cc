@@ -121,8 +121,7 @@ class sys_composer {
     if (!made) return false;
     const owned_fd clone{
         open_tree(host, entry, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)};
-    return clone &&
-           move_mount(clone.get(), "", top, entry, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+    return clone && move_mount(clone.get(), "", top, entry, MOVE_MOUNT_F_EMPTY_PATH) == 0;
   }
 
   const std::string sys_;

@@ -6,6 +6,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <span>
 
 #include "fuse/kernfs_ops.h"
@@ -37,10 +39,19 @@ void complete_init(init_exchange& init, std::span<iovec> parts) {
   answer->flags |= init.offered & FUSE_HANDLE_KILLPRIV_V2;
 }
 
+// The kernel pins the pages of every part, which costs more than copying a small one.
 ssize_t send(int fd, iovec* parts, int count, void* userdata) {
   auto& init = static_cast<served_tree*>(userdata)->init;
-  if (!init.answered) complete_init(init, {parts, static_cast<std::size_t>(count)});
-  return writev(fd, parts, count);
+  const std::span pieces{parts, static_cast<std::size_t>(count)};
+  if (!init.answered) complete_init(init, pieces);
+  alignas(64) std::array<char, 512> joined;
+  std::size_t size = 0;
+  for (const iovec& piece : pieces) size += piece.iov_len;
+  if (count == 1 || size > joined.size()) return writev(fd, parts, count);
+  char* end = joined.data();
+  for (const iovec& piece : pieces)
+    end = std::copy_n(static_cast<const char*>(piece.iov_base), piece.iov_len, end);
+  return write(fd, joined.data(), size);
 }
 
 }  // namespace

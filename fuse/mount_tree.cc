@@ -84,7 +84,11 @@ bool server_is_dead(const std::string& path) {
   if (child < 0) return false;
   if (child == 0) {
     struct statfs answer {};
-    _exit(statfs(path.c_str(), &answer) != 0 && errno == ENOTCONN ? 1 : 0);
+    // ECONNABORTED: it died while it was asked.
+    _exit(statfs(path.c_str(), &answer) != 0 &&
+                  (errno == ENOTCONN || errno == ECONNABORTED)
+              ? 1
+              : 0);
   }
   const owned_fd handle{pidfd_open(child, 0)};
   pollfd ended{.fd = handle.get(), .events = POLLIN};

@@ -119,9 +119,8 @@ bool end_process(pid_t pid, IsMeant is_meant) {
 std::expected<void, std::string> enter_private_namespaces() {
   if (unshare(CLONE_NEWNS) != 0) {
     if (errno != EPERM)
-      return std::unexpected{
-          fmt::format("no mount namespace ({}): use memhp up, which needs none",
-                      strerror(errno))};
+      return std::unexpected{fmt::format(
+          "no mount namespace ({}): use memhp up, which needs none", strerror(errno))};
     if (auto entered = enter_user_namespace(); !entered) return entered;
   }
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)

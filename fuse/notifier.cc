@@ -6,6 +6,12 @@
 #include <utility>
 
 namespace memhp {
+namespace {
+
+// Long for a client to take in an answer that it has got.
+constexpr auto repeat_after = std::chrono::seconds{1};
+
+}  // namespace
 
 void notifier::start(fuse_session* session) {
   {
@@ -26,10 +32,18 @@ void notifier::stop() {
 }
 
 void notifier::expire_name(node_id parent, std::string_view name) {
+  post({.parent = parent, .name = std::string{name}});
+}
+
+void notifier::expire_gone_name(node_id parent, std::string_view name) {
+  post({.parent = parent, .name = std::string{name}, .gone = true});
+}
+
+void notifier::post(name_to_expire name) {
   {
     const std::lock_guard hold{lock_};
     if (!running_) return;
-    names_.push_back({.parent = parent, .name = std::string{name}});
+    names_.push_back(std::move(name));
     ++posts_;
   }
   posted_.notify_one();
@@ -53,17 +67,35 @@ void notifier::flush() {
 void notifier::serve(fuse_session* session) {
   pthread_setname_np(pthread_self(), "memhp-notifier");
   std::unique_lock hold{lock_};
+  const auto has_work = [this] { return !running_ || done_ != posts_; };
   for (;;) {
-    posted_.wait(hold, [this] { return !running_ || done_ != posts_; });
-    if (done_ == posts_) return;
+    if (repetitions_.empty())
+      posted_.wait(hold, has_work);
+    else
+      posted_.wait_until(hold, repetitions_.front().due, has_work);
+    if (!running_ && done_ == posts_) return;
+    take_due();
     const auto names = std::exchange(names_, {});
     const auto attributes = std::exchange(attributes_, {});
     const std::uint64_t until = posts_;
     hold.unlock();
     send(session, names, attributes);
     hold.lock();
+    for (const name_to_expire& name : names)
+      if (name.gone)
+        repetitions_.push_back({clock::now() + repeat_after,
+                                {.parent = name.parent, .name = name.name}});
     done_ = until;
     sent_.notify_all();
+  }
+}
+
+// The repetitions whose time has come join the names to send.
+void notifier::take_due() {
+  const auto now = clock::now();
+  while (!repetitions_.empty() && repetitions_.front().due <= now) {
+    names_.push_back(std::move(repetitions_.front().name));
+    repetitions_.pop_front();
   }
 }
 
@@ -73,7 +105,7 @@ void notifier::send(fuse_session* session, const std::deque<name_to_expire>& nam
                     const std::set<node_id>& attributes) {
   for (const node_id node : attributes)
     fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
-  for (const auto& [parent, name] : names)
+  for (const auto& [parent, name, gone] : names)
     fuse_lowlevel_notify_expire_entry(session, parent, name.c_str(), name.size(),
                                       FUSE_LL_EXPIRE_ONLY);
 }

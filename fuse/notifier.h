@@ -9,6 +9,7 @@
 // receiver; start() and stop() by one.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -40,6 +41,9 @@ class notifier {
   // The next use of this name asks again. Open files, the working directory and watches
   // stay as they are.
   void expire_name(node_id parent, std::string_view name);
+  // The same for a name that is gone, and once more a while later: a client that was
+  // told of the name just before may believe in it again after the first time.
+  void expire_gone_name(node_id parent, std::string_view name);
   // The next stat() of this node asks again.
   void forget_attributes(node_id node);
 
@@ -47,10 +51,18 @@ class notifier {
   void flush();
 
  private:
+  using clock = std::chrono::steady_clock;
   struct name_to_expire {
     node_id parent;
     std::string name;
+    bool gone = false;  // to be repeated
   };
+  struct repetition {
+    clock::time_point due;
+    name_to_expire name;
+  };
+  void post(name_to_expire name);
+  void take_due();
   void serve(fuse_session* session);
   static void send(fuse_session* session, const std::deque<name_to_expire>& names,
                    const std::set<node_id>& attributes);
@@ -60,6 +72,7 @@ class notifier {
   std::condition_variable posted_;
   std::condition_variable sent_;
   std::deque<name_to_expire> names_;
+  std::deque<repetition> repetitions_;  // earliest first
   std::set<node_id> attributes_;  // a set: a thousand new blocks are one notification
   std::uint64_t posts_ = 0;
   std::uint64_t done_ = 0;  // how many of posts_ the kernel knows

@@ -79,10 +79,14 @@ struct tree_session::parts final : kernfs_observer {
   void node_added(kernfs_node& node) override {
     if (node.type() == kernfs_type::directory) forget_link_count(*node.parent());
   }
+  void removal_begins(kernfs_node& node) override { expire_name(node); }
   void node_removed(kernfs_node& node) override {
-    if (!tree.nodes.known(node.parent()->ino())) return;
-    tree.tell_kernel.expire_name(node.parent()->ino(), node.name());
+    expire_name(node);
     if (node.type() == kernfs_type::directory) forget_link_count(*node.parent());
+  }
+  void expire_name(kernfs_node& node) {
+    if (tree.nodes.known(node.parent()->ino()))
+      tree.tell_kernel.expire_name(node.parent()->ino(), node.name());
   }
   void forget_link_count(kernfs_node& dir) {
     if (tree.nodes.known(dir.ino())) tree.tell_kernel.forget_attributes(dir.ino());
@@ -152,7 +156,6 @@ std::expected<void, std::string> tree_session::parts::serve(fuse_session* sessio
     if (receive(session, buffer, error)) {
       if (++served % requests_per_look == 0) tree.parked.run_timers();
       last_request = clock::time_point{};
-      sched_yield();
       continue;
     }
     if (error == 0 || fuse_session_exited(session)) return {};

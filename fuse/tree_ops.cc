@@ -130,11 +130,11 @@ class listing {
     if (!plus_) {
       const struct stat found = type_and_ino(child);
       return append(fuse_add_direntry(req_, at(), room(), name.c_str(), &found,
-                                      offset_after(child.ino())));
+                                      offset_after(child.readdir_cookie())));
     }
     const auto entry = entry_for(tree_, child, fuse_req_ctx(req_)->pid);
     if (append(fuse_add_direntry_plus(req_, at(), room(), name.c_str(), &entry,
-                                      offset_after(child.ino()))))
+                                      offset_after(child.readdir_cookie()))))
       return true;
     tree_.nodes.forget(entry.ino, 1);  // the kernel has not seen it
     return false;
@@ -174,7 +174,7 @@ class listing {
   const bool plus_;
 };
 
-// At most `limit` children with an inode number above `after`.
+// At most `limit` children with a cookie above `after`.
 std::vector<kernfs_ref> children_after(served_tree& tree, kernfs_node& dir,
                                        std::uint64_t after, std::size_t limit) {
   std::vector<kernfs_ref> children;

@@ -26,13 +26,13 @@ TEST(OptionValues, WrongSizesSayWhatToWrite) {
     ASSERT_FALSE(size) << text;
     EXPECT_THAT(size.error(), HasSubstr("512M")) << text;
   }
-  EXPECT_FALSE(parse_size("16777216T"));           // 2^64
+  EXPECT_FALSE(parse_size("16777216T"));  // 2^64
   EXPECT_FALSE(parse_size("99999999999999999999"));
 }
 
 TEST(OptionValues, SizesAreWrittenAsTheyAreRead) {
-  for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{4097}, 128 * MiB,
-                                    3 * GiB, 1 * TiB, 1536 * MiB})
+  for (const std::uint64_t bytes :
+       {std::uint64_t{0}, std::uint64_t{4097}, 128 * MiB, 3 * GiB, 1 * TiB, 1536 * MiB})
     EXPECT_EQ(parse_size(format_size(bytes)), bytes) << format_size(bytes);
   EXPECT_EQ(format_size(1536 * MiB), "1536M");
 }

@@ -21,8 +21,8 @@ TEST(Dimm, AnnouncesItsBlocksThenItsNode) {
   test_machine m;
   (void)m.new_uevents();
   EXPECT_EQ(m.debug("plug_dimm", "size=256M node=2"), 0);
-  EXPECT_THAT(m.new_uevents(), ElementsAre(memory("add", 32), memory("add", 33),
-                                           node("add", 2)));
+  EXPECT_THAT(m.new_uevents(),
+              ElementsAre(memory("add", 32), memory("add", 33), node("add", 2)));
   EXPECT_EQ(m.debug("plug_dimm", "size=128M node=2"), 0);
   EXPECT_THAT(m.new_uevents(), ElementsAre(memory("add", 34)));
 }
@@ -56,10 +56,8 @@ TEST(Dimm, ItsSlotAndItsBlocksNameEachOther) {
   };
   EXPECT_EQ(target(test_machine::block(33, "firmware_node")),
             "../../../LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04/PNP0C80:00");
-  EXPECT_EQ(target(slot_file(0, "physical_node")),
-            "../../../../system/memory/memory32");
-  EXPECT_EQ(target(slot_file(0, "physical_node1")),
-            "../../../../system/memory/memory33");
+  EXPECT_EQ(target(slot_file(0, "physical_node")), "../../../../system/memory/memory32");
+  EXPECT_EQ(target(slot_file(0, "physical_node1")), "../../../../system/memory/memory33");
   EXPECT_EQ(m.read(slot_file(0, "status")), "15");
   EXPECT_EQ(m.read(slot_file(0, "hid")), "PNP0C80");
 }
@@ -104,9 +102,8 @@ TEST(Eject, ARefusalBringsTheBlocksBackInTheDefaultZone) {
   EXPECT_EQ(m.reserve(35), 0);
   (void)m.new_uevents();
   EXPECT_EQ(m.eject(0), 0);  // only asked
-  EXPECT_THAT(m.new_uevents(),
-              ElementsAre(memory("offline", 32), memory("offline", 33),
-                          memory("online", 32), memory("online", 33)));
+  EXPECT_THAT(m.new_uevents(), ElementsAre(memory("offline", 32), memory("offline", 33),
+                                           memory("online", 32), memory("online", 33)));
   EXPECT_EQ(m.zones(32), "Normal");
   EXPECT_EQ(m.zones(33), "Normal");
   EXPECT_EQ(m.state(34), "offline");  // as it was

@@ -14,10 +14,10 @@ TEST(DebugFiles, HelpNamesEveryFile) {
 
 TEST(PlugDimm, WantsItsWords) {
   test_machine m;
-  for (const auto bad : {"", "\n", "size", "size=", "size=x", "node=1", "size=128M node=",
-                         "size=128M nodes=1", "size=128M node=64", "128M", "size=128M extra"}) {
-    if (*bad != '\0') EXPECT_EQ(m.debug("plug_dimm", bad), EINVAL) << bad;
-  }
+  for (const auto bad :
+       {"\n", "size", "size=", "size=x", "node=1", "size=128M node=", "size=128M nodes=1",
+        "size=128M node=64", "128M", "size=128M extra"})
+    EXPECT_EQ(m.debug("plug_dimm", bad), EINVAL) << bad;
   EXPECT_EQ(m.debug("plug_dimm", "node=1  size=0x8000000\n"), 0);
   EXPECT_TRUE(m.exists(test_machine::block(32, "node1")));
 }
@@ -36,7 +36,7 @@ TEST(RemoveBlock, TakesProbedBlocksThatAreOfflineAndNoOthers) {
   EXPECT_EQ(m.debug("remove_block", "0xffffffffffffffff"), ENODEV);
   EXPECT_EQ(m.debug("remove_block", "32"), EPERM);  // a DIMM's
   EXPECT_EQ(m.set(3, "offline"), 0);
-  EXPECT_EQ(m.debug("remove_block", "3"), EPERM);   // boot memory
+  EXPECT_EQ(m.debug("remove_block", "3"), EPERM);  // boot memory
   EXPECT_EQ(m.debug("remove_block", "x"), EINVAL);
   EXPECT_EQ(m.probe(40), 0);
 }
@@ -54,7 +54,8 @@ TEST(Pages, AreCountedAsUsedOnceAndBelongToOnlineMemory) {
   EXPECT_EQ(used(), 1U);                                   // what is done stays done
   EXPECT_EQ(m.debug("page_pin", "0x200000000"), ENXIO);
   EXPECT_EQ(m.debug("page_pin", "0xffffffffffffffff"), ENXIO);
-  for (const auto bad : {"x", "\n", "0 x", "0 1 2"}) EXPECT_EQ(m.debug("page_pin", bad), EINVAL);
+  for (const auto bad : {"x", "\n", "0 x", "0 1 2"})
+    EXPECT_EQ(m.debug("page_pin", bad), EINVAL);
   EXPECT_EQ(m.debug("page_unpin", "0x107fff000"), 0);
   EXPECT_EQ(m.set(32, "offline"), 0);
 }
@@ -62,7 +63,8 @@ TEST(Pages, AreCountedAsUsedOnceAndBelongToOnlineMemory) {
 TEST(Injection, FailsTheEventUntilItIsTakenBack) {
   test_machine m{with_dimm(1)};
   const auto file = [](std::string_view event) {
-    return fmt::format("kernel/debug/notifier-error-inject/memory/actions/{}/error", event);
+    return fmt::format("kernel/debug/notifier-error-inject/memory/actions/{}/error",
+                       event);
   };
   EXPECT_EQ(m.read(file("MEM_GOING_ONLINE")), "0");
   EXPECT_EQ(m.inject("MEM_GOING_ONLINE", EPERM), 0);
@@ -84,10 +86,11 @@ TEST(Injection, FailsTheEventUntilItIsTakenBack) {
 TEST(Uevents, AreKeptForReading) {
   test_machine m{with_dimm(1)};
   EXPECT_EQ(m.set(32, "online"), 0);
-  EXPECT_THAT(m.read("kernel/debug/memhp/uevents"),
-              testing::ContainsRegex("\nonline@/devices/system/memory/memory32 ACTION=online "
-                                     "DEVPATH=/devices/system/memory/memory32 "
-                                     "SUBSYSTEM=memory SEQNUM=[0-9]+$"));
+  EXPECT_THAT(
+      m.read("kernel/debug/memhp/uevents"),
+      testing::ContainsRegex("\nonline@/devices/system/memory/memory32 ACTION=online "
+                             "DEVPATH=/devices/system/memory/memory32 "
+                             "SUBSYSTEM=memory SEQNUM=[0-9]+$"));
 }
 
 }  // namespace

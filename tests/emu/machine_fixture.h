@@ -27,7 +27,8 @@ inline constexpr std::uint64_t block_pages = block_size / page_size;
 inline constexpr std::uint64_t first_hotplug_block = 4 * GiB / block_size;  // 32
 inline constexpr std::string_view memory_dir = "devices/system/memory";
 inline constexpr std::string_view node_dir = "devices/system/node";
-inline constexpr std::string_view slots_dir = "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04";
+inline constexpr std::string_view slots_dir =
+    "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04";
 
 // As the recorded machine: blocks 0 to 3 on node 0, 4 to 7 on node 1, node 2 empty.
 inline machine_config two_nodes() {
@@ -81,24 +82,31 @@ class test_machine {
     if (text->ends_with('\n')) text->pop_back();
     return *text;
   }
-  bool exists(const std::string& path) { return machine_->sysfs().find(path).has_value(); }
+  bool exists(const std::string& path) {
+    return machine_->sysfs().find(path).has_value();
+  }
 
   static std::string block(std::uint64_t id, std::string_view file) {
     return fmt::format("{}/memory{}/{}", memory_dir, id, file);
   }
-  int set(std::uint64_t id, std::string_view text) { return write(block(id, "state"), text); }
+  int set(std::uint64_t id, std::string_view text) {
+    return write(block(id, "state"), text);
+  }
   std::string state(std::uint64_t id) { return read(block(id, "state")); }
   std::string zones(std::uint64_t id) { return read(block(id, "valid_zones")); }
   std::string memory(std::string_view file) {
     return read(fmt::format("{}/{}", memory_dir, file));
   }
   int probe(std::uint64_t id) {
-    return write(fmt::format("{}/probe", memory_dir), fmt::format("{:#x}", id * block_size));
+    return write(fmt::format("{}/probe", memory_dir),
+                 fmt::format("{:#x}", id * block_size));
   }
   int debug(std::string_view file, std::string_view text) {
     return write(fmt::format("kernel/debug/memhp/{}", file), text);
   }
-  int pin(std::uint64_t id) { return debug("page_pin", fmt::format("{:#x}", id * block_size)); }
+  int pin(std::uint64_t id) {
+    return debug("page_pin", fmt::format("{:#x}", id * block_size));
+  }
   int unpin(std::uint64_t id) {
     return debug("page_unpin", fmt::format("{:#x}", id * block_size));
   }
@@ -106,9 +114,9 @@ class test_machine {
     return debug("page_reserve", fmt::format("{:#x}", id * block_size));
   }
   int inject(std::string_view event, int error) {
-    return write(fmt::format("kernel/debug/notifier-error-inject/memory/actions/{}/error",
-                             event),
-                 std::to_string(-error));
+    return write(
+        fmt::format("kernel/debug/notifier-error-inject/memory/actions/{}/error", event),
+        std::to_string(-error));
   }
   // Asks for the eject and lets the hot-plug worker do it.
   int eject(int slot) {

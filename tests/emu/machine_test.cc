@@ -7,10 +7,11 @@ namespace memhp {
 namespace {
 
 constexpr std::uint64_t dma_pages = 16 * MiB / page_size;
-constexpr std::uint64_t bios_pages = 96;   // holes in block 0
-constexpr std::uint64_t acpi_pages = 32;   // holes at the end of low memory
+constexpr std::uint64_t bios_pages = 96;  // holes in block 0
+constexpr std::uint64_t acpi_pages = 32;  // holes at the end of low memory
 
-std::vector<std::string> block_zones(test_machine& m, const std::vector<std::uint64_t>& ids) {
+std::vector<std::string> block_zones(test_machine& m,
+                                     const std::vector<std::uint64_t>& ids) {
   std::vector<std::string> zones;
   for (const auto id : ids) zones.push_back(m.zones(id));
   return zones;
@@ -29,8 +30,10 @@ TEST(Boot, PutsMemoryBelow4GiBIntoTheDmaZones) {
   EXPECT_EQ(low.early, low.present);
   EXPECT_EQ(m.mem_total_kib(1), (4 * block_pages - acpi_pages) * 4);
   EXPECT_EQ(m.zone_of(1, zone_type::normal).pages().spanned, 0U);
-  for (const std::uint64_t id : {0, 3}) EXPECT_TRUE(m.exists(test_machine::block(id, "node0")));
-  for (const std::uint64_t id : {4, 7}) EXPECT_TRUE(m.exists(test_machine::block(id, "node1")));
+  for (const std::uint64_t id : {0, 3})
+    EXPECT_TRUE(m.exists(test_machine::block(id, "node0")));
+  for (const std::uint64_t id : {4, 7})
+    EXPECT_TRUE(m.exists(test_machine::block(id, "node1")));
 }
 
 TEST(Boot, KeepsItAllLowUpTo2Point75GiB) {

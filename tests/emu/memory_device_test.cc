@@ -19,7 +19,7 @@ constexpr std::array starts = {"offline", "online", "online_kernel", "online_mov
 class FromEveryState : public testing::TestWithParam<const char*> {
  protected:
   FromEveryState() {
-    if (!starts_offline()) EXPECT_EQ(m_.set(block, GetParam()), 0);
+    if (!starts_offline() && m_.set(block, GetParam()) != 0) ADD_FAILURE();
     zones_ = m_.zones(block);
     (void)m_.new_uevents();
   }
@@ -36,8 +36,7 @@ class FromEveryState : public testing::TestWithParam<const char*> {
     if (error != 0) return expect_unchanged();
     EXPECT_EQ(m_.state(block), after);
     const std::string verb = starts_offline() ? "online" : "offline";
-    EXPECT_THAT(m_.new_uevents(),
-                ElementsAre(verb + "@/devices/system/memory/memory33"));
+    EXPECT_THAT(m_.new_uevents(), ElementsAre(verb + "@/devices/system/memory/memory33"));
   }
 
   test_machine m_{with_dimm(4)};
@@ -67,10 +66,9 @@ TEST_P(FromEveryState, StateOfflineWorksOnceAndIsEinvalWhenOffline) {
 }
 
 TEST_P(FromEveryState, StateRefusesEverythingElse) {
-  for (const auto& text :
-       {"going-offline"s, "online "s, "online\n\n"s, "online\r\n"s, " online"s, "ONLINE"s,
-        "onlin"s, "online_"s, "0"s, "1"s, "on"s, "off"s, "\n"s, "\0online"s, "offline "s,
-        "offline\n\n"s})
+  for (const auto& text : {"going-offline"s, "online "s, "online\n\n"s, "online\r\n"s,
+                           " online"s, "ONLINE"s, "onlin"s, "online_"s, "0"s, "1"s, "on"s,
+                           "off"s, "\n"s, "\0online"s, "offline "s, "offline\n\n"s})
     expect("state", text, EINVAL, "");
 }
 
@@ -96,8 +94,7 @@ TEST_P(FromEveryState, OnlineTakesTruthValuesAndIsContentWithWhatIs) {
     EXPECT_EQ(m_.state(block), "online");
     EXPECT_EQ(m_.zones(block), "Normal");
     EXPECT_EQ(m_.read(file), "1");
-    EXPECT_THAT(m_.new_uevents(),
-                ElementsAre("online@/devices/system/memory/memory33"));
+    EXPECT_THAT(m_.new_uevents(), ElementsAre("online@/devices/system/memory/memory33"));
     EXPECT_EQ(m_.write(file, on), 0);
     EXPECT_THAT(m_.new_uevents(), ElementsAre());
   }
@@ -110,8 +107,8 @@ TEST_P(FromEveryState, OnlineRefusesEverythingElse) {
 
 TEST_P(FromEveryState, ALongWriteIsCutToAPage) {
   const std::string word = starts_offline() ? "online" : "offline";
-  const auto wrote =
-      m_->write(test_machine::block(block, "state"), word + '\0' + std::string(6000, 'x'));
+  const auto wrote = m_->write(test_machine::block(block, "state"),
+                               word + '\0' + std::string(6000, 'x'));
   ASSERT_TRUE(wrote);
   EXPECT_EQ(*wrote, 4096U);
   EXPECT_EQ(m_.state(block), word);
@@ -157,10 +154,12 @@ TEST(MemoryBlock, OfBootThatSpansZonesOrHasHolesStaysOnline) {
     EXPECT_EQ(m.set(id, "offline"), EINVAL);
     EXPECT_EQ(m.state(id), "online");
   }
+  EXPECT_EQ(m.set(2, "offline"), 0);
+  EXPECT_EQ(m.zones(2), "DMA32 Movable");  // inside the span of DMA32
+  EXPECT_EQ(m.set(2, "online"), 0);
+  EXPECT_EQ(m.zones(2), "DMA32");
   EXPECT_EQ(m.set(3, "offline"), 0);
-  EXPECT_EQ(m.zones(3), "DMA32 Movable");
-  EXPECT_EQ(m.set(3, "online"), 0);
-  EXPECT_EQ(m.zones(3), "DMA32");
+  EXPECT_EQ(m.zones(3), "Normal Movable");  // was its end, and is outside now
 }
 
 TEST(MemoryBlock, SendsSyntheticUevents) {
@@ -180,9 +179,9 @@ TEST(Probe, AddsOneBlockWhereNothingIs) {
   EXPECT_THAT(m.new_uevents(), ElementsAre("add@/devices/system/memory/memory40"));
   EXPECT_EQ(m.state(40), "offline");
   EXPECT_EQ(m.probe(40), EEXIST);
-  EXPECT_EQ(m.probe(0), EEXIST);              // boot memory
+  EXPECT_EQ(m.probe(0), EEXIST);                        // boot memory
   EXPECT_EQ(m.probe(0xb0000000 / block_size), EEXIST);  // MMIO
-  EXPECT_EQ(m.probe(8192), EEXIST);           // above the address window
+  EXPECT_EQ(m.probe(8192), EEXIST);                     // above the address window
   EXPECT_EQ(m.write("devices/system/memory/probe", "0x8000000000000"), EEXIST);
   EXPECT_EQ(m.write("devices/system/memory/probe", "0xfffffffff8000000"), E2BIG);
   EXPECT_EQ(m.write("devices/system/memory/probe", "0x100000001"), EINVAL);
@@ -192,9 +191,18 @@ TEST(Probe, AddsOneBlockWhereNothingIs) {
   EXPECT_FALSE(m.exists(test_machine::block(40, "firmware_node")));
 }
 
+TEST(Probe, IsMissingInAKernelWithoutIt) {
+  machine_config config = two_nodes();
+  config.probe = false;
+  test_machine m{config};
+  EXPECT_EQ(m.write("devices/system/memory/probe", "0x140000000"), ENOENT);
+  EXPECT_TRUE(m.exists("devices/system/memory/soft_offline_page"));
+}
+
 TEST(Probe, AsksOnlyTheBootMemoryMapForTheNode) {
-  test_machine m{{.nodes = 2, .memory = 2 * GiB}};  // node 0 below 2 GiB, node 1 from 4 on
-  EXPECT_EQ(m.probe(16), 0);                        // 2 GiB: in nobody's range
+  test_machine m{
+      {.nodes = 2, .memory = 2 * GiB}};  // node 0 below 2 GiB, node 1 from 4 on
+  EXPECT_EQ(m.probe(16), 0);             // 2 GiB: in nobody's range
   EXPECT_EQ(m.probe(64), 0);
   EXPECT_TRUE(m.exists(test_machine::block(16, "node0")));
   EXPECT_TRUE(m.exists(test_machine::block(64, "node0")));
@@ -208,9 +216,10 @@ TEST(AutoOnline, TakesTheFourWordsAndDecidesWhatBecomesOfFreshMemory) {
     EXPECT_EQ(m.write(file, bad), EINVAL);
   EXPECT_EQ(m.read(file), "offline");
   std::uint64_t id = 40;
-  for (const auto& [word, zones] :
-       {std::pair{"offline", "Normal Movable"}, {"online", "Normal"},
-        {"online_kernel", "Normal"}, {"online_movable", "Movable"}}) {
+  for (const auto& [word, zones] : {std::pair{"offline", "Normal Movable"},
+                                    {"online", "Normal"},
+                                    {"online_kernel", "Normal"},
+                                    {"online_movable", "Movable"}}) {
     EXPECT_EQ(m.write(file, word), 0);
     EXPECT_EQ(m.read(file), word);
     EXPECT_EQ(m.probe(id), 0);
@@ -232,7 +241,7 @@ TEST(MemoryFailure, AnswersByTheStateOfThePage) {
   };
   EXPECT_EQ(soft("garbage"), EINVAL);
   EXPECT_EQ(hard("garbage"), EINVAL);
-  EXPECT_EQ(soft("0x100000000"), EIO);    // offline
+  EXPECT_EQ(soft("0x100000000"), EIO);  // offline
   EXPECT_EQ(hard("0x100000000"), ENXIO);
   EXPECT_EQ(soft("0x200000000"), ENXIO);  // absent
   EXPECT_EQ(hard("0x200000000"), ENXIO);

@@ -24,13 +24,15 @@ void offline_unlocked(test_machine& m) {
   task by;
   (void)device_offline(m.device_of(32), by);
 }
-void online_pages_with(test_machine& m, bool hotplug, bool mem) NO_THREAD_SAFETY_ANALYSIS {
+void online_pages_with(test_machine& m, bool hotplug,
+                       bool mem) NO_THREAD_SAFETY_ANALYSIS {
   hotplug_locks& locks = m.k().locks;
   if (hotplug) locks.device_hotplug_lock.lock();
   if (mem) locks.mem_hotplug_lock.lock();
   (void)online_pages(m.k(), m.device_of(32).block, m.zone_of(2, zone_type::normal));
 }
-void offline_pages_with(test_machine& m, bool hotplug, bool mem) NO_THREAD_SAFETY_ANALYSIS {
+void offline_pages_with(test_machine& m, bool hotplug,
+                        bool mem) NO_THREAD_SAFETY_ANALYSIS {
   hotplug_locks& locks = m.k().locks;
   if (hotplug) locks.device_hotplug_lock.lock();
   if (mem) locks.mem_hotplug_lock.lock();
@@ -59,9 +61,9 @@ TEST(RulesDeathTest, PagesChangeUnderMemHotplugLockOnly) {
 
 TEST(RulesDeathTest, AStateThatTheTableDoesNotHaveAborts) {
   test_machine m{with_dimm(1)};
-  EXPECT_DEATH((void)m.device_of(32).block.change_state(block_state::absent,
-                                                        block_state::online),
-               "impossible block state: absent");
+  EXPECT_DEATH(
+      (void)m.device_of(32).block.change_state(block_state::absent, block_state::online),
+      "impossible block state: absent");
 }
 
 TEST(Restart, AWriteThatFindsTheLockTakenHoldsNothingUntilItIsRepeated) {
@@ -70,10 +72,11 @@ TEST(Restart, AWriteThatFindsTheLockTakenHoldsNothingUntilItIsRepeated) {
   auto file = *kernfs_open_file::open(**m->sysfs().find(test_machine::block(32, "state")),
                                       O_WRONLY);
   const auto write_elsewhere = [&](std::string_view text) {
-    return std::async(std::launch::async, [&, text] {
-             task by;
-             return error_of(file->write(text, by));
-           })
+    return std::async(std::launch::async,
+                      [&, text] {
+                        task by;
+                        return error_of(file->write(text, by));
+                      })
         .get();
   };
   guard hold{k.locks.device_hotplug_lock};
@@ -117,9 +120,8 @@ std::string read_during_removal(const lock_rules& rules) {
     k.locks.mem_hotplug_lock.unlock_shared();
     return "free";
   };
-  auto shown = std::async(std::launch::async, [&] {
-    return m.read(test_machine::block(32, "stopped"));
-  });
+  auto shown = std::async(std::launch::async,
+                          [&] { return m.read(test_machine::block(32, "stopped")); });
   stopped.entered.wait();
   auto removed = std::async(std::launch::async, [&] {
     guard hold{k.locks.device_hotplug_lock};
@@ -134,7 +136,9 @@ std::string read_during_removal(const lock_rules& rules) {
   return shown.get();
 }
 
-TEST(Drain, DoesNotHoldMemHotplugLock) { EXPECT_EQ(read_during_removal(patched), "free"); }
+TEST(Drain, DoesNotHoldMemHotplugLock) {
+  EXPECT_EQ(read_during_removal(patched), "free");
+}
 
 TEST(Drain, HoldsItUnderTheRulesThatDeadlocked) {
   lock_rules before = patched;

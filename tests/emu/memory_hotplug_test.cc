@@ -25,7 +25,8 @@ class counting_memory final : public phys_memory {
   }
   void depopulate(phys_range range) override {
     EXPECT_EQ(range.size, block_size);
-    EXPECT_EQ(given.erase(range.start.value / block_size), 1U) << "taken without being given";
+    EXPECT_EQ(given.erase(range.start.value / block_size), 1U)
+        << "taken without being given";
   }
   std::byte* address(phys_addr) const override { return nullptr; }
   std::uint64_t resident_bytes() const override { return given.size() * block_size; }
@@ -73,9 +74,11 @@ TEST(Populate, NoMemoryForBootIsALineThatSaysWhatToDo) {
 
 // Writes down the events of a chain under its own name, and may veto.
 struct witness {
-  witness(test_machine& machine, std::string name, int priority, std::vector<std::string>& log)
+  witness(test_machine& machine, std::string name, int priority,
+          std::vector<std::string>& log)
       : m{machine},
-        notifier{.name = "witness", .priority = priority,
+        notifier{.name = "witness",
+                 .priority = priority,
                  .call = [this, name, &log](memory_event event, const memory_notify&) {
                    log.push_back(name + " " + std::string{to_string(event)});
                    if (event == vetoed) return result<>{fail(errc::no_space_on_device)};
@@ -96,10 +99,10 @@ TEST(Notifiers, AreAskedByPriorityAndToldTheEnd) {
   const witness high{m, "high", 100, log};
   EXPECT_EQ(m.set(32, "online"), 0);
   EXPECT_EQ(m.set(32, "offline"), 0);
-  EXPECT_THAT(log, ElementsAre("high MEM_GOING_ONLINE", "low MEM_GOING_ONLINE",
-                               "high MEM_ONLINE", "low MEM_ONLINE",
-                               "high MEM_GOING_OFFLINE", "low MEM_GOING_OFFLINE",
-                               "high MEM_OFFLINE", "low MEM_OFFLINE"));
+  EXPECT_THAT(
+      log, ElementsAre("high MEM_GOING_ONLINE", "low MEM_GOING_ONLINE", "high MEM_ONLINE",
+                       "low MEM_ONLINE", "high MEM_GOING_OFFLINE",
+                       "low MEM_GOING_OFFLINE", "high MEM_OFFLINE", "low MEM_OFFLINE"));
 }
 
 TEST(Notifiers, AVetoIsTheErrorAndTheCancellationGoesToAll) {
@@ -159,7 +162,8 @@ TEST(AddMemory, RefusesWhatIsNoBlockOrNoNode) {
   test_machine m;
   kernel& k = m.k();
   guard hold{k.locks.device_hotplug_lock};
-  EXPECT_EQ(error_of(add_memory(k, 0, {{40 * block_size + page_size}, block_size})), EINVAL);
+  EXPECT_EQ(error_of(add_memory(k, 0, {{40 * block_size + page_size}, block_size})),
+            EINVAL);
   EXPECT_EQ(error_of(add_memory(k, 0, {{40 * block_size}, page_size})), EINVAL);
   EXPECT_EQ(error_of(add_memory(k, 7, m.range_of(40))), EINVAL);
   EXPECT_EQ(error_of(add_memory(k, -1, m.range_of(40))), EINVAL);
@@ -171,7 +175,8 @@ TEST(AddMemory, RefusesWhatIsNoBlockOrNoNode) {
 
 TEST(HugePages, VanishWithoutAWordWithTheirBlock) {
   test_machine m{with_dimm(1)};
-  const std::string pool = "devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages";
+  const std::string pool =
+      "devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages";
   EXPECT_EQ(m.set(32, "online_movable"), 0);
   EXPECT_EQ(m.write(pool, "10"), 0);
   EXPECT_EQ(m.read(pool), "10");

@@ -30,7 +30,8 @@ TEST(Kstrtobool, LooksAtTheFirstLettersOnly) {
   for (const auto yes : {"1", "y", "Y", "t", "T", "on", "oN", "ON", "online", "10", "yes",
                          "true", "1 ", "1\n"})
     EXPECT_EQ(value_or_error(kstrtobool(yes)), 1) << yes;
-  for (const auto no : {"0", "n", "N", "f", "F", "of", "oFF", "offline", "01", "no", "false"})
+  for (const auto no :
+       {"0", "n", "N", "f", "F", "of", "oFF", "offline", "01", "no", "false"})
     EXPECT_EQ(value_or_error(kstrtobool(no)), 0) << no;
   for (const auto neither : {"", "o", "O", "2", "-1", " 1", "x", "\n", "ox"})
     EXPECT_EQ(value_or_error(kstrtobool(neither)), -EINVAL) << neither;
@@ -49,8 +50,8 @@ TEST(Kstrtoull, ReadsWhatTheKernelReads) {
 }
 
 TEST(Kstrtoull, RefusesTheRest) {
-  for (const auto bad : {"", "\n", "-1", " 1", "1 ", "1\n\n", "abc", "0x", "0xg", "08", "++1",
-                         "+-1", "4k"})
+  for (const auto bad : {"", "\n", "-1", " 1", "1 ", "1\n\n", "abc", "0x", "0xg", "08",
+                         "++1", "+-1", "4k"})
     EXPECT_EQ(value_or_error(kstrtoull(bad)), -EINVAL) << bad;
   EXPECT_EQ(value_or_error(kstrtoull("0x10000000000000000")), -ERANGE);
   EXPECT_EQ(value_or_error(kstrtoull("18446744073709551616")), -ERANGE);

@@ -37,7 +37,8 @@ class random_machine {
       const memory_block& b = dev->block;
       const zone* z = b.managing_zone();
       ASSERT_TRUE(b.state() == block_state::online || b.state() == block_state::offline);
-      ASSERT_EQ(m_.read(file(id, "online")), b.state() == block_state::online ? "1" : "0");
+      ASSERT_EQ(m_.read(file(id, "online")),
+                b.state() == block_state::online ? "1" : "0");
       if (b.state() == block_state::online) online_pages[b.nid] += b.present_pages();
       ASSERT_EQ(z != nullptr, b.state() == block_state::online && id != 0);
       if (z != nullptr) in_zone[{b.nid, z->type}] += b.present_pages();
@@ -84,8 +85,8 @@ class random_machine {
         const std::uint64_t present = m_.zone_of(nid, type).pages().present;
         all += present;
         // Boot block 0 is in two zones and in neither alone.
-        if (nid != 0 || type > zone_type::dma32)
-          ASSERT_EQ(present, (in_zone[{nid, type}])) << nid << to_string(type);
+        if (nid == 0 && type <= zone_type::dma32) continue;
+        ASSERT_EQ(present, (in_zone[{nid, type}])) << nid << to_string(type);
       }
       ASSERT_EQ(all, online_pages[nid]) << nid;
       ASSERT_EQ(m_.exists(fmt::format("{}/node{}", node_dir, nid)),
@@ -162,8 +163,8 @@ class random_machine {
   void plug() {
     const auto slots = m_.children(slots_dir, "PNP0C80");
     if (slots.size() > 2 && pick(4) != 0) return;
-    EXPECT_EQ(m_.debug("plug_dimm", fmt::format("size={}M node={}", 128 * (1 + pick(3)),
-                                                pick(3))),
+    EXPECT_EQ(m_.debug("plug_dimm",
+                       fmt::format("size={}M node={}", 128 * (1 + pick(3)), pick(3))),
               0);
   }
   // A refused eject leaves every block in the state that it was in.
@@ -180,7 +181,8 @@ class random_machine {
     (void)m_.eject(static_cast<int>(pick(slots.size())));
     const bool refused = m_.log.size() != log_before &&
                          m_.log.back().find("Offline failed") != std::string::npos;
-    if (refused && going_online_error_ == 0) ASSERT_EQ(states(), before);
+    if (!refused || going_online_error_ != 0) return;
+    ASSERT_EQ(states(), before);
   }
   void inject() {
     going_online_error_ = pick(3) == 0 ? ENOMEM : 0;
@@ -211,7 +213,7 @@ class RandomOperations : public testing::TestWithParam<unsigned> {};
 
 TEST_P(RandomOperations, KeepTheInvariants) {
   random_machine machine{GetParam()};
-  for (int step = 0; step < 400; ++step) {
+  for (int step = 0; step < 250; ++step) {
     machine.step();
     if (testing::Test::HasFatalFailure()) FAIL() << "step " << step;
     machine.check();
@@ -219,7 +221,7 @@ TEST_P(RandomOperations, KeepTheInvariants) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomOperations, testing::Range(1U, 9U));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomOperations, testing::Range(1U, 5U));
 
 }  // namespace
 }  // namespace memhp

@@ -31,11 +31,11 @@ TEST(SyntheticUevent, MayCarryAUuidAndVariables) {
 TEST(SyntheticUevent, RefusesTheRest) {
   const std::string good = std::string{"add "} + uuid;
   for (const std::string& bad :
-       {std::string{"ADD"}, std::string{"ad"}, std::string{"adds"}, std::string{"garbage"},
-        std::string{" add"}, std::string{"add\n\n"}, std::string{"add "},
-        std::string{"change 0 "}, std::string{"change xx"}, good + "0", good + " ",
-        good + " A", good + " A=", good + " =1", good + "  A=1", good + " A=1 ",
-        good + " A-B=1", good + " A=1=2"})
+       {std::string{"ADD"}, std::string{"ad"}, std::string{"adds"},
+        std::string{"garbage"}, std::string{" add"}, std::string{"add\n\n"},
+        std::string{"add "}, std::string{"change 0 "}, std::string{"change xx"},
+        good + "0", good + " ", good + " A", good + " A=", good + " =1", good + "  A=1",
+        good + " A=1 ", good + " A-B=1", good + " A=1=2"})
     EXPECT_FALSE(kobject_synth_uevent(bad)) << '"' << bad << '"';
 }
 
@@ -43,8 +43,9 @@ TEST(UeventLog, TellsTheListenerTheWholeMessage) {
   std::string told;
   uevent_log log{[&](const std::string& text) { told = text; }};
   log.send("add", "/devices/x", "memory", {"A=1"});
-  EXPECT_EQ(told, "add@/devices/x\nACTION=add\nDEVPATH=/devices/x\nSUBSYSTEM=memory\n"
-                  "A=1\nSEQNUM=1");
+  EXPECT_EQ(told,
+            "add@/devices/x\nACTION=add\nDEVPATH=/devices/x\nSUBSYSTEM=memory\n"
+            "A=1\nSEQNUM=1");
 }
 
 TEST(UeventLog, KeepsTheLastOnes) {
@@ -54,8 +55,9 @@ TEST(UeventLog, KeepsTheLastOnes) {
   const std::string text = log.text();
   EXPECT_EQ(std::ranges::count(text, '\n'), 1024);
   EXPECT_NE(text.find("SEQNUM=1030\n"), text.npos);
-  EXPECT_TRUE(text.starts_with("add@/devices/x ACTION=add DEVPATH=/devices/x "
-                               "SUBSYSTEM=memory SEQNUM=7\n"));
+  EXPECT_TRUE(
+      text.starts_with("add@/devices/x ACTION=add DEVPATH=/devices/x "
+                       "SUBSYSTEM=memory SEQNUM=7\n"));
 }
 
 }  // namespace

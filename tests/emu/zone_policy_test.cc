@@ -55,12 +55,15 @@ TEST(MovableNode, FreshMemoryIsMovableByDefault) {
 class AutoMovable : public testing::Test {
  protected:
   static machine_config policy() {
-    return {.nodes = 1, .possible_nodes = 2, .memory = 1 * GiB,
+    return {.nodes = 1,
+            .possible_nodes = 2,
+            .memory = 1 * GiB,
             .online_policy = "auto-movable"};
   }
   void set(const char* parameter, const char* value) {
-    EXPECT_EQ(m_.write(fmt::format("module/memory_hotplug/parameters/{}", parameter), value),
-              0);
+    EXPECT_EQ(
+        m_.write(fmt::format("module/memory_hotplug/parameters/{}", parameter), value),
+        0);
   }
   void plug(const char* words) { EXPECT_EQ(m_.debug("plug_dimm", words), 0); }
   // Zones that blocks [first, first + count) come online in.

@@ -87,7 +87,7 @@ TEST_F(SignalledClients, AHandledSignalEndsTheOfflinerWithEintr) {
   client.send(SIGUSR1);
   client.wait();
   EXPECT_EQ(client.wrote(), (outcome{.value = -1, .error = EINTR}));
-  EXPECT_EQ(client.handler_runs(), 1);
+  EXPECT_EQ(client.handler_runs(), client_process::handlers_run ? 1 : 0);
   EXPECT_EQ(device_.undone, 1);
 }
 
@@ -109,7 +109,7 @@ TEST_F(SignalledClients, AHandledSignalDoesNotEndAWaiterForARestart) {
   device_.here.open();
   client.wait();
   EXPECT_EQ(client.wrote(), returned(6));
-  EXPECT_EQ(client.handler_runs(), 1);
+  EXPECT_EQ(client.handler_runs(), client_process::handlers_run ? 1 : 0);
 }
 
 // FUSE reports one signal of a request, the first.
@@ -142,7 +142,7 @@ TEST_F(SignalledClients, AHandledSignalDoesNotTouchADeafStore) {
   device_.here.open();
   client.wait();
   EXPECT_EQ(client.wrote(), returned(4));
-  EXPECT_EQ(client.handler_runs(), 1);
+  EXPECT_EQ(client.handler_runs(), client_process::handlers_run ? 1 : 0);
 }
 
 TEST_F(SignalledClients, ASignalEndsOnlyTheClientThatGotIt) {

@@ -47,9 +47,9 @@ struct worlds {
     put(sys + "/module/loop/parameters/max", "8");
     put(sys + "/module/plain", "a file");
     fs::create_symlink("loop", sys + "/module/alias");
-    EXPECT_EQ(mount("below", (sys + "/module/loop/parameters").c_str(), "tmpfs", 0,
-                    nullptr),
-              0);
+    EXPECT_EQ(
+        mount("below", (sys + "/module/loop/parameters").c_str(), "tmpfs", 0, nullptr),
+        0);
     put(sys + "/module/loop/parameters/below", "mounted below");
     put(tree + "/devices/system/memory/whose", "machine");
     put(tree + "/module/memory_hotplug/whose", "machine module");

@@ -22,9 +22,9 @@ TEST_F(FileOps, EveryWriteIsOneCommandWhateverItsOffset) {
   const owned_fd fd = open_file("plain", O_WRONLY);
   EXPECT_EQ(write_fd(fd.get(), "one"), returned(3));
   EXPECT_EQ(write_fd(fd.get(), "two"), returned(3));
-  EXPECT_EQ(device_.value, "two");
+  EXPECT_EQ(device_.value(), "two");
   EXPECT_EQ(pwrite(fd.get(), "three", 5, 100'000), 5);
-  EXPECT_EQ(device_.value, "three");
+  EXPECT_EQ(device_.value(), "three");
   EXPECT_EQ(device_.stores, 3);
 }
 
@@ -33,23 +33,23 @@ TEST_F(FileOps, ALongWriteIsCutToAPage) {
     const int before = device_.stores;
     EXPECT_EQ(write_file(file("plain"), std::string(size, 'x')), returned(4096));
     EXPECT_EQ(device_.stores, before + 1);
-    EXPECT_EQ(device_.value.size(), 4096u);
+    EXPECT_EQ(device_.value().size(), 4096u);
   }
   EXPECT_EQ(write_file(file("slow"), std::string(6000, 'x')), returned(4096));
 }
 
 TEST_F(FileOps, ContentIsGeneratedAtOffsetZeroAndKept) {
-  device_.value = "online\n";
+  device_.set_value("online\n");
   const owned_fd fd = open_file("plain", O_RDONLY);
   char part[2];
   ASSERT_EQ(read(fd.get(), part, 2), 2);
-  device_.value = "offline\n";
+  device_.set_value("offline\n");
   EXPECT_EQ(read_fd(fd.get()).data, "line\n");
   EXPECT_EQ(read_fd(fd.get()), returned(0));
   lseek(fd.get(), 0, SEEK_SET);
   EXPECT_EQ(read_fd(fd.get()).data, "offline\n");
   char text[16];
-  device_.value = "x";
+  device_.set_value("x");
   EXPECT_EQ(pread(fd.get(), text, sizeof text, 0), 1);
 }
 
@@ -57,7 +57,7 @@ TEST_F(FileOps, EveryOpenFileHasItsOwnContent) {
   const owned_fd one = open_file("plain", O_RDONLY);
   const owned_fd two = open_file("plain", O_RDONLY);
   EXPECT_EQ(read_fd(one.get()).data, "first\n");
-  device_.value = "next\n";
+  device_.set_value("next\n");
   EXPECT_EQ(read_fd(two.get()).data, "next\n");
 }
 
@@ -123,7 +123,7 @@ TEST_F(FileOps, VectorsAndSendfileWork) {
   iovec parts[2] = {{.iov_base = const_cast<char*>("on"), .iov_len = 2},
                     {.iov_base = const_cast<char*>("line"), .iov_len = 4}};
   EXPECT_EQ(writev(fd.get(), parts, 2), 6);
-  EXPECT_EQ(device_.value, "online");
+  EXPECT_EQ(device_.value(), "online");
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const owned_fd from{ends[0]}, to{ends[1]};

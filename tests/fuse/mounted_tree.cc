@@ -16,16 +16,13 @@ namespace {
 device& device_of(kobject& owner) { return static_cast<device&>(owner); }
 
 result<std::string> show_value(kobject& owner, task&) {
-  device& self = device_of(owner);
-  const std::lock_guard hold{self.lock};
-  return self.value;
+  return device_of(owner).value();
 }
 
 result<std::size_t> store_value(kobject& owner, std::string_view text, task&) {
   device& self = device_of(owner);
   if (text.starts_with("park")) self.here.pass();
-  const std::lock_guard hold{self.lock};
-  self.value = text;
+  self.set_value(text);
   ++self.stores;
   return text.size();
 }
@@ -95,8 +92,8 @@ result<std::size_t> store_grow(kobject& owner, std::string_view text, task&) {
 constexpr attribute grow{
     .name = "grow", .mode = 0200, .store = store_grow, .store_sleeps = true};
 
-int handled = 0;
-void count_signal(int) { ++handled; }
+volatile sig_atomic_t handled = 0;
+void count_signal(int) { handled = handled + 1; }
 
 }  // namespace
 

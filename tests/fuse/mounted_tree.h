@@ -90,8 +90,17 @@ struct device : kobject {
   gate here;
   kernfs_root* root = nullptr;
   kernfs_ref dir;
+  std::string value() {
+    const std::lock_guard hold{lock};
+    return text;
+  }
+  void set_value(std::string_view to) {
+    const std::lock_guard hold{lock};
+    text = to;
+  }
+
   std::mutex lock;
-  std::string value = "first\n";
+  std::string text = "first\n";  // guarded by lock
   std::atomic<int> undone = 0;
   std::atomic<int> stores = 0;
   std::atomic<int> restarts = 0;
@@ -159,6 +168,12 @@ class client_process {
   // handler had run by then.
   outcome wrote() const { return {.value = report_->value, .error = report_->error}; }
   int handler_runs() const { return report_->handled; }
+  // ThreadSanitizer does not run handlers in a child forked beside threads.
+#ifdef __SANITIZE_THREAD__
+  static constexpr bool handlers_run = false;
+#else
+  static constexpr bool handlers_run = true;
+#endif
 
  private:
   struct report {

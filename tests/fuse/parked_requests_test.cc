@@ -186,7 +186,7 @@ TEST_F(ParkedRequests, ReadersThatSleepDoNotHoldUpOthers) {
 }
 
 TEST_F(ParkedRequests, TheRestOfWhatWasReadNeedsNoThread) {
-  device_.value = "0123456789";
+  device_.set_value("0123456789");
   const owned_fd fd = open_file("slow_read", O_RDONLY);
   char first[4];
   auto reading = start([&] { return returned(read(fd.get(), first, sizeof first)); });

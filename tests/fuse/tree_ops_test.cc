@@ -146,7 +146,7 @@ TEST_F(TreeOps, OpenFilesOfARemovedNodeAreDeadButCanBeLookedAt) {
 
 TEST_F(TreeOps, WhatWasFetchedBeforeTheRemovalCanStillBeRead) {
   grow("add born");
-  device_.value = "0123456789";
+  device_.set_value("0123456789");
   const owned_fd fd = open_file("born/plain", O_RDONLY);
   char first[4];
   ASSERT_EQ(read(fd.get(), first, sizeof first), 4);

@@ -10,7 +10,9 @@
 namespace memhp {
 namespace {
 
-void unlock_unheld(mutex& m) NO_THREAD_SAFETY_ANALYSIS { m.unlock(); }
+void unlock_unheld(mutex& m) NO_THREAD_SAFETY_ANALYSIS {
+  m.unlock();
+}
 
 TEST(Mutex, KnowsItsHolder) {
   mutex m{"m"};

@@ -21,7 +21,9 @@ namespace {
 void unlock_shared(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS {
   sem.unlock_shared();
 }
-void unlock(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS { sem.unlock(); }
+void unlock(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS {
+  sem.unlock();
+}
 void lock_shared(percpu_rw_semaphore& sem) NO_THREAD_SAFETY_ANALYSIS {
   sem.lock_shared();
 }

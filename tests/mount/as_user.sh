@@ -24,16 +24,15 @@ mount --make-rprivate /
 dev=$1/dev
 mkdir "$dev"
 mount -t tmpfs -o mode=755 memhp-dev "$dev"
-for node in null zero full random urandom tty ptmx; do
+for node in null zero full random urandom tty; do
   [ -e "/dev/$node" ] || continue
   touch "$dev/$node"
   mount --bind "/dev/$node" "$dev/$node"
 done
-for directory in pts shm; do
-  [ -d "/dev/$directory" ] || continue
-  mkdir "$dev/$directory"
-  mount --bind "/dev/$directory" "$dev/$directory"
-done
+mkdir "$dev/pts" "$dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666,mode=620 memhp-pts "$dev/pts"
+ln -s pts/ptmx "$dev/ptmx"
+mount -t tmpfs -o mode=1777 memhp-shm "$dev/shm"
 ln -s /proc/self/fd "$dev/fd"
 mknod -m 666 "$dev/fuse" c 10 229
 mount --move "$dev" /dev

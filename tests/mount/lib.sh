@@ -115,6 +115,9 @@ background() {
   pids="$pids $pid"
 }
 
+# no_figures DIR: nothing is left of a machine there, not even its figures.
+no_figures() { ! memhp stat --mount "$1" >/dev/null 2>&1; }
+
 # figure NAME [MOUNT]: one number of memhp stat --json.
 figure() {
   memhp stat --json ${2:+--mount "$2"} | sed -n "s/^ *\"$1\": \"*\([^\",]*\).*/\1/p" | head -n 1

@@ -29,4 +29,5 @@ done
 ln -s b link
 memhp down --mount link
 is_not_mounted "$scratch/b" || fail "b is still mounted"
-expect "segments" "$(ls /dev/shm | grep -c "^memhp\.$(id -u)\." || true)" 0
+no_figures a || fail "the figures of a are still there"
+no_figures "$scratch/b" || fail "the figures are still there"

@@ -12,7 +12,7 @@ for signal in TERM INT; do
   kill -s $signal "$keeper"
   eventually is_gone "$keeper"
   is_not_mounted "$scratch/hp" || fail "still mounted after SIG$signal"
-  expect "segments" "$(ls /dev/shm | grep -c "^memhp\.$(id -u)\." || true)" 0
+  no_figures "$scratch/hp" || fail "the figures are still there"
   exec 7<&-
 done
 

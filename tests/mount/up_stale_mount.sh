@@ -22,4 +22,4 @@ status_of memhp down --mount hp
 expect "exit status" $status 0
 expect_line err "was dead; cleaned up"
 is_not_mounted "$scratch/hp" || fail "still mounted"
-expect "segments" "$(ls /dev/shm | grep -c "^memhp\.$(id -u)\." || true)" 0
+no_figures "$scratch/hp" || fail "the figures are still there"

@@ -7,6 +7,12 @@ if [ "$(cat /proc/sys/vm/nr_hugepages)" -eq 0 ]; then
   expect "exit status without huge pages" $status 125
   expect_one_line err
   expect_line err "nr_hugepages"
+  mkdir hp
+  status_of memhp up --mount hp --memory 512M --backing hugetlb --max-memory 1G --log up.log
+  expect "exit status of memhp up without huge pages" $status 1
+  expect_one_line err
+  expect_line err "nr_hugepages"
+  is_not_mounted "$scratch/hp" || fail "still mounted"
 fi
 # No capability and no user namespace, in a user namespace of the test's own.
 status_of unshare -Ur sh -c '
