@@ -1,0 +1,106 @@
+#include "bench/served_machine.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+#include "blocks/owned_fd.h"
+#include "emu/machine.h"
+#include "fuse/mount_tree.h"
+#include "fuse/session.h"
+
+namespace memhp {
+namespace {
+
+tree_session* served = nullptr;  // of the child
+
+struct timespec wall_clock() {
+  struct timespec now {};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now;
+}
+
+// Tells `ready` one byte when it serves, closes it without if it cannot.
+int serve(const std::string& dir, std::uint64_t blocks, int ready) {
+  machine_config config;
+  config.memory = blocks * config.block_size;
+  config.max_memory = std::bit_ceil(2 * config.memory);
+  machine_stats stats;
+  auto made = machine::boot(config, {.stats = &stats, .now = wall_clock});
+  auto mounted = mount_tree(dir);
+  if (!made || !mounted) {
+    const std::string& why = made ? mounted.error() : made.error();
+    return write(ready, why.data(), why.size()) > 0 ? 1 : 2;
+  }
+  tree_session session{(*made)->sysfs(), stats, *mounted,
+                       {.owner_uid = geteuid(), .owner_gid = getegid(),
+                        .on_ready = [ready] { close(ready); }}};
+  served = &session;
+  signal(SIGTERM, [](int) { served->stop(); });
+  const auto ended = session.run();
+  static_cast<void>(unmount_tree(dir));
+  return ended ? 0 : 1;
+}
+
+}  // namespace
+
+std::expected<served_machine, std::string> served_machine::start(std::uint64_t blocks) {
+  char name[] = "/tmp/memhp-bench-XXXXXX";
+  if (mkdtemp(name) == nullptr) return std::unexpected{"cannot make a directory in /tmp"};
+  const std::string root = name;
+  std::filesystem::create_directory(root + "/sys");
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return std::unexpected{"no pipe"};
+  const pid_t server = fork();
+  if (server == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    close(ends[0]);
+    _exit(serve(root + "/sys", blocks, ends[1]));
+  }
+  close(ends[1]);
+  const owned_fd ready{ends[0]};
+  std::array<char, 512> why;
+  const ssize_t size = read(ready.get(), why.data(), why.size());
+  served_machine made{root, server};
+  if (size > 0) return std::unexpected{std::string(why.data(), static_cast<std::size_t>(size))};
+  return made;
+}
+
+served_machine::served_machine(served_machine&& other) noexcept
+    : root_{std::move(other.root_)}, server_{std::exchange(other.server_, 0)} {}
+
+served_machine::~served_machine() {
+  if (server_ == 0) return;
+  kill(server_, SIGTERM);
+  waitpid(server_, nullptr, 0);
+  std::error_code ignored;
+  std::filesystem::remove(root_ + "/sys", ignored);
+  std::filesystem::remove(root_, ignored);
+}
+
+std::string served_machine::real_writable_file() const {
+  struct stat found {};
+  if (stat((root_ + "/sys").c_str(), &found) != 0) return {};
+  const std::string file =
+      fmt::format("/sys/fs/fuse/connections/{}/max_background", minor(found.st_dev));
+  return access(file.c_str(), W_OK) == 0 ? file : "";
+}
+
+void served_machine::set_affinity(const cpu_set_t& cpus) const {
+  for (const auto& thread :
+       std::filesystem::directory_iterator{fmt::format("/proc/{}/task", server_)})
+    sched_setaffinity(std::atoi(thread.path().filename().c_str()), sizeof cpus, &cpus);
+}
+
+}  // namespace memhp

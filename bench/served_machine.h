@@ -1,0 +1,42 @@
+// A machine without memory, served on a real mount by a child of the benchmark.
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+namespace memhp {
+
+class served_machine {
+ public:
+  // A machine of `blocks` boot blocks of 128 MiB at a new directory with a "sys" in it.
+  // The error is one line.
+  static std::expected<served_machine, std::string> start(std::uint64_t blocks);
+  served_machine(served_machine&& other) noexcept;
+  served_machine& operator=(served_machine&&) = delete;
+  ~served_machine();
+
+  // For programs that want a system root: what lies below is `sys`.
+  const std::string& sysroot() const { return root_; }
+  // Path of a file, e.g. "devices/system/memory/block_size_bytes".
+  std::string path(const std::string& file) const { return root_ + "/sys/" + file; }
+  std::string block(std::uint64_t id, const std::string& file) const {
+    return path("devices/system/memory/memory" + std::to_string(id) + "/" + file);
+  }
+  // A file of the real kernel that may be written without harm: the limit of background
+  // requests of this very connection. Empty if there is none.
+  std::string real_writable_file() const;
+  // Where the server's threads may run.
+  void set_affinity(const cpu_set_t& cpus) const;
+
+ private:
+  served_machine(std::string root, pid_t server) : root_{std::move(root)}, server_{server} {}
+
+  std::string root_;
+  pid_t server_;
+};
+
+}  // namespace memhp
