@@ -1,0 +1,51 @@
+# Shared by the scripts here: where the project is, what it needs, how it says things.
+# Source it; it changes to the top of the project.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# All from Debian 12.
+build_packages="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libnuma-dev
+  libboost-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev"
+demo_packages="util-linux numactl hwloc-nox"
+test_packages="libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19
+  clang-format-19 stress-ng attr procps python3"
+
+missing_packages() {
+  for package in "$@"; do
+    dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+      printf '%s ' "$package"
+  done
+}
+
+# need PACKAGE...: installs what is missing, as root; tells an ordinary user what to ask for.
+need() {
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  say "Installing $missing"
+  if [ "$(id -u)" -ne 0 ]; then
+    die "missing packages; as root: apt-get install --no-install-recommends $missing"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q
+  # shellcheck disable=SC2086 # one word a package
+  apt-get install -q -y --no-install-recommends $missing
+}
+
+# build PRESET [TARGET...]: configures once and builds into build/PRESET.
+build() {
+  preset=$1
+  shift
+  cmake --preset "$preset" >"/tmp/memhp-cmake.$$" 2>&1 || {
+    cat "/tmp/memhp-cmake.$$"
+    die "cmake --preset $preset failed"
+  }
+  rm -f "/tmp/memhp-cmake.$$"
+  if [ $# -gt 0 ]; then
+    cmake --build "build/$preset" --target "$@"
+  else
+    cmake --build "build/$preset"
+  fi
+}
