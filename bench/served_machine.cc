@@ -1,7 +1,6 @@
 #include "bench/served_machine.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -10,6 +9,7 @@
 
 #include <array>
 #include <bit>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -26,7 +26,7 @@ namespace {
 tree_session* served = nullptr;  // of the child
 
 struct timespec wall_clock() {
-  struct timespec now {};
+  struct timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   return now;
 }
@@ -43,14 +43,17 @@ int serve(const std::string& dir, std::uint64_t blocks, int ready) {
     const std::string& why = made ? mounted.error() : made.error();
     return write(ready, why.data(), why.size()) > 0 ? 1 : 2;
   }
-  tree_session session{(*made)->sysfs(), stats, *mounted,
-                       {.owner_uid = geteuid(), .owner_gid = getegid(),
+  tree_session session{(*made)->sysfs(),
+                       stats,
+                       *mounted,
+                       {.owner_uid = geteuid(),
+                        .owner_gid = getegid(),
                         .on_ready = [ready] { close(ready); }}};
   served = &session;
-  signal(SIGTERM, [](int) { served->stop(); });
+  static_cast<void>(std::signal(SIGTERM, [](int) { served->stop(); }));
   const auto ended = session.run();
-  static_cast<void>(unmount_tree(dir));
-  return ended ? 0 : 1;
+  const auto unmounted = unmount_tree(dir);
+  return ended && unmounted ? 0 : 1;
 }
 
 }  // namespace
@@ -73,7 +76,8 @@ std::expected<served_machine, std::string> served_machine::start(std::uint64_t b
   std::array<char, 512> why;
   const ssize_t size = read(ready.get(), why.data(), why.size());
   served_machine made{root, server};
-  if (size > 0) return std::unexpected{std::string(why.data(), static_cast<std::size_t>(size))};
+  if (size > 0)
+    return std::unexpected{std::string(why.data(), static_cast<std::size_t>(size))};
   return made;
 }
 
@@ -90,7 +94,7 @@ served_machine::~served_machine() {
 }
 
 std::string served_machine::real_writable_file() const {
-  struct stat found {};
+  struct stat found{};
   if (stat((root_ + "/sys").c_str(), &found) != 0) return {};
   const std::string file =
       fmt::format("/sys/fs/fuse/connections/{}/max_background", minor(found.st_dev));

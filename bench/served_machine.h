@@ -33,7 +33,8 @@ class served_machine {
   void set_affinity(const cpu_set_t& cpus) const;
 
  private:
-  served_machine(std::string root, pid_t server) : root_{std::move(root)}, server_{server} {}
+  served_machine(std::string root, pid_t server)
+      : root_{std::move(root)}, server_{server} {}
 
   std::string root_;
   pid_t server_;

@@ -48,7 +48,8 @@ double quantile(std::vector<double> values, double q) {
 
 // open + read or write + close. Aborts if it fails: a benchmark of errors is none.
 void call(const std::string& file, const std::string* text, int flags) {
-  const int fd = open(file.c_str(), (text != nullptr ? O_WRONLY : O_RDONLY) | flags, 0644);
+  const int fd =
+      open(file.c_str(), (text != nullptr ? O_WRONLY : O_RDONLY) | flags, 0644);
   char content[4096];
   const ssize_t done = text != nullptr ? write(fd, text->data(), text->size())
                                        : read(fd, content, sizeof content);
@@ -101,15 +102,16 @@ class pinned_together {
 };
 
 struct one_call {
-  const char* file;   // below the emulated /sys
-  const char* text;   // null: read
+  const char* file;  // below the emulated /sys
+  const char* text;  // null: read
   int flags;
 };
 
 void one_file(benchmark::State& state, one_call what) {
   const auto server = served_machine::start(few_blocks);
   if (!server) return state.SkipWithError(server.error().c_str());
-  const std::string real = what.text != nullptr ? server->real_writable_file() : real_state;
+  const std::string real =
+      what.text != nullptr ? server->real_writable_file() : real_state;
   if (access(real.c_str(), R_OK) != 0)
     return state.SkipWithError("no file of the real /sys to compare with");
   const std::string real_text = what.text != nullptr ? first_line(real) : "";
@@ -118,7 +120,7 @@ void one_file(benchmark::State& state, one_call what) {
   const pinned_together cpus{*server, state.range(0) == 1};
 
   std::vector<double> real_us, emulated_us;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto start = clock_type::now();
     real_us.push_back(median_us(
         [&] { call(real, what.text != nullptr ? &real_text : nullptr, what.flags); }));
@@ -165,7 +167,9 @@ void parked(benchmark::State& state) {
   if (!server) return state.SkipWithError(server.error().c_str());
   const std::string page = fmt::format("{:#x}", stuck * 128 * 1024 * 1024);
   const std::string other = server->block(3, "state");
-  const auto waits = [&] { return first_line(server->block(stuck, "state")) == "going-offline"; };
+  const auto waits = [&] {
+    return first_line(server->block(stuck, "state")) == "going-offline";
+  };
 
   std::vector<double> alone, beside;
   parked_clients clients;
@@ -178,11 +182,12 @@ void parked(benchmark::State& state) {
   clients.add([&] { try_write(server->block(stuck, "state"), "offline"); });
   while (!waits()) std::this_thread::yield();
   for (std::uint64_t i = 0; i < 40; ++i) {
-    clients.add([&, i] { try_write(server->block(i % 2 == 0 ? stuck : 4, "online"), "1"); });
+    clients.add(
+        [&, i] { try_write(server->block(i % 2 == 0 ? stuck : 4, "online"), "1"); });
     clients.add([&] { try_read(server->block(stuck, "online")); });
   }
   std::this_thread::sleep_for(std::chrono::milliseconds{100});  // until all are there
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto start = clock_type::now();
     call(other, nullptr, 0);
     beside.push_back(us_since(start));
@@ -207,7 +212,7 @@ bool run_quietly(const std::string& command) {
 void tools(benchmark::State& state, const char* tool) {
   const auto blocks = static_cast<std::uint64_t>(state.range(0));
   std::vector<double> first, again;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto server = served_machine::start(blocks);
     if (!server) return state.SkipWithError(server.error().c_str());
     const std::string command =
@@ -242,10 +247,13 @@ BENCHMARK_CAPTURE(one_file, write, {auto_online, "offline", 0})->Apply(each_call
 BENCHMARK_CAPTURE(one_file, echo, {auto_online, "offline", O_CREAT | O_TRUNC})
     ->Apply(each_call);
 // Takes device_lock, so it runs on a thread of its own and is answered late.
-BENCHMARK_CAPTURE(one_file, write_that_may_sleep, {online_file, "1", 0})->Apply(each_call);
+BENCHMARK_CAPTURE(one_file, write_that_may_sleep, {online_file, "1", 0})
+    ->Apply(each_call);
 BENCHMARK(parked)->UseManualTime()->Iterations(5000)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(tools, ls_l, "ls -l {root}/sys/devices/system/memory")->Apply(each_size);
-BENCHMARK_CAPTURE(tools, ls_U, "ls -U {root}/sys/devices/system/memory")->Apply(each_size);
+BENCHMARK_CAPTURE(tools, ls_l, "ls -l {root}/sys/devices/system/memory")
+    ->Apply(each_size);
+BENCHMARK_CAPTURE(tools, ls_U, "ls -U {root}/sys/devices/system/memory")
+    ->Apply(each_size);
 BENCHMARK_CAPTURE(tools, lsmem, "lsmem --sysroot {root}")->Apply(each_size);
 
 }  // namespace

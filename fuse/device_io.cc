@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <span>
 
 #include "fuse/kernfs_ops.h"
@@ -22,7 +23,10 @@ ssize_t receive(int fd, void* buffer, std::size_t size, void* userdata) {
   const auto* header = static_cast<const fuse_in_header*>(buffer);
   if (header->opcode == FUSE_INIT) {
     init.unique = header->unique;
-    init.offered = static_cast<const fuse_init_in*>(static_cast<const void*>(header + 1))->flags;
+    fuse_init_in request{};
+    const std::size_t rest = static_cast<std::size_t>(got) - sizeof *header;
+    std::memcpy(&request, header + 1, std::min(rest, sizeof request));
+    init.offered = request.flags;
   }
   return got;
 }

@@ -24,14 +24,14 @@ struct io_request {
   open_handle_ref handle;
   bool writing;
   std::uint64_t offset;
-  std::size_t size = 0;   // to read
-  std::string data = {};  // to write
+  std::size_t size = 0;  // to read
+  std::string data;      // to write
 };
 
 struct io_outcome {
   int error = 0;  // an errno, or restart_no_intr
   std::size_t written = 0;
-  std::string data = {};
+  std::string data;
 };
 inline constexpr int restart_error = static_cast<int>(restart_no_intr);
 

@@ -15,11 +15,13 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-bool opens_to_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+bool opens_to_write(int flags) {
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
 
 // open(2) with O_TRUNC sets the times, as for every file.
 void truncated(served_tree& tree, kernfs_node& node) {
-  struct timespec now {};
+  struct timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   tree.root.setattr(node, {.mtime = &now, .ctime = &now});
 }
@@ -125,8 +127,7 @@ void do_poll(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* info,
   const open_handle_ref handle = tree.files.find(info->fh);
   if (!handle) return reply_error(req, tree.stats, EBADF);
   unsigned events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-  if (!handle->has_read.load(std::memory_order_relaxed) ||
-      !handle->file->node().active())
+  if (!handle->has_read.load(std::memory_order_relaxed) || !handle->file->node().active())
     events |= POLLPRI | POLLERR;
   fuse_reply_poll(req, events);
 }

@@ -43,6 +43,7 @@ struct served_tree {
   notifier tell_kernel;
   parked_requests parked;
   init_exchange init;
+  bool opendir_needed = true;  // the kernel wants an answer to OPENDIR
 };
 
 // Adds the operations on names, attributes and directories (tree_ops.cc) and on open

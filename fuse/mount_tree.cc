@@ -83,7 +83,7 @@ bool server_is_dead(const std::string& path) {
   const pid_t child = fork();
   if (child < 0) return false;
   if (child == 0) {
-    struct statfs answer {};
+    struct statfs answer{};
     // ECONNABORTED: it died while it was asked.
     _exit(statfs(path.c_str(), &answer) != 0 &&
                   (errno == ENOTCONN || errno == ECONNABORTED)
@@ -105,8 +105,8 @@ std::string device_missing(int why) {
         "--device {}",
         device, device);
   if (why == EACCES)
-    return fmt::format("{} is closed to uid {}: run as root, or let root chmod 0666 {}", device,
-                       geteuid(), device);
+    return fmt::format("{} is closed to uid {}: run as root, or let root chmod 0666 {}",
+                       device, geteuid(), device);
   if (why == EPERM)
     return fmt::format("{} is forbidden here: start the container with --device {}",
                        device, device);
@@ -114,7 +114,7 @@ std::string device_missing(int why) {
 }
 
 std::expected<void, std::string> check_mountpoint(const std::string& dir) {
-  struct stat found {};
+  struct stat found{};
   if (stat(dir.c_str(), &found) != 0) {
     if (errno == ENOTCONN)
       return std::unexpected{fmt::format(
@@ -122,8 +122,7 @@ std::expected<void, std::string> check_mountpoint(const std::string& dir) {
     if (errno == ENOENT)
       return std::unexpected{
           fmt::format("no directory {}: make it first (mkdir -p {})", dir, dir)};
-    return std::unexpected{
-        fmt::format("cannot mount on {}: {}", dir, strerror(errno))};
+    return std::unexpected{fmt::format("cannot mount on {}: {}", dir, strerror(errno))};
   }
   if (!S_ISDIR(found.st_mode))
     return std::unexpected{fmt::format("{} is not a directory: name one", dir)};
@@ -149,7 +148,7 @@ bool in_path(const std::string& program) {
   const char* path = std::getenv("PATH");
   std::istringstream dirs{path != nullptr ? path : "/usr/bin:/bin"};
   for (std::string dir; std::getline(dirs, dir, ':');)
-    if (access((dir + '/' + program).c_str(), X_OK) == 0) return true;
+    if (access(dir.append("/").append(program).c_str(), X_OK) == 0) return true;
   return false;
 }
 
@@ -171,7 +170,8 @@ class captured_stderr {
     restore();
     std::array<char, 512> text{};
     const ssize_t size = pread(into_.get(), text.data(), text.size() - 1, 0);
-    const std::string_view all{text.data(), static_cast<std::size_t>(size > 0 ? size : 0)};
+    const std::string_view all{text.data(),
+                               static_cast<std::size_t>(size > 0 ? size : 0)};
     return std::string{all.substr(0, all.find('\n'))};
   }
 
@@ -192,6 +192,7 @@ std::expected<pid_t, std::string> start_fusermount(std::vector<std::string> argu
         "no fusermount3, which an ordinary user needs to mount: apt install fuse3, or "
         "run as root"};
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   std::string commfd = fmt::format("_FUSE_COMMFD={}", channel);
@@ -200,8 +201,8 @@ std::expected<pid_t, std::string> start_fusermount(std::vector<std::string> argu
     environment.push_back(*variable);
   environment.push_back(nullptr);
   pid_t child = 0;
-  const int why = posix_spawnp(&child, fusermount, nullptr, nullptr, argv.data(),
-                               environment.data());
+  const int why =
+      posix_spawnp(&child, fusermount, nullptr, nullptr, argv.data(), environment.data());
   if (why != 0)
     return std::unexpected{fmt::format("cannot run fusermount3: {}", strerror(why))};
   return child;
@@ -237,14 +238,15 @@ std::expected<int, std::string> mount_as_user(const std::string& dir, bool allow
   if (allow_other && user_allow_other()) options += ",allow_other";
 
   captured_stderr complaint;
-  const auto child = start_fusermount({fusermount, "-o", options, "--", dir}, theirs.get());
+  const auto child =
+      start_fusermount({fusermount, "-o", options, "--", dir}, theirs.get());
   theirs = owned_fd{};
   if (!child) return std::unexpected{child.error()};
   const int fd = receive_descriptor(ours.get());
   waitpid(*child, nullptr, 0);
   if (fd >= 0) return fd;
-  return std::unexpected{fmt::format("cannot mount on {} as uid {}: {}", dir, geteuid(),
-                                     complaint.line())};
+  return std::unexpected{
+      fmt::format("cannot mount on {} as uid {}: {}", dir, geteuid(), complaint.line())};
 }
 
 std::expected<void, std::string> unmount_as_user(const std::string& dir) {

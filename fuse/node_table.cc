@@ -38,9 +38,8 @@ node_id node_table::choose(std::uint64_t ino, pid_t tid) {
       mine != tickets_.end() && mine->second.ino == ino) {
     ticket& given = mine->second;
     if (given.reserved == 0)
-      given.reserved = pick(ino, [this](node_id id) NO_THREAD_SAFETY_ANALYSIS {
-        return idle(id);
-      });
+      given.reserved =
+          pick(ino, [this](node_id id) NO_THREAD_SAFETY_ANALYSIS { return idle(id); });
     return given.reserved;
   }
   return pick(ino, [this](node_id id) NO_THREAD_SAFETY_ANALYSIS {
@@ -161,10 +160,10 @@ bool node_table::release_writer(node_id id) {
   const std::uint64_t ino = base_ino(id);
   const auto aliases = aliases_.find(ino);
   if (aliases == aliases_.end()) return false;
-  return idle(ino) && std::ranges::all_of(
-                          aliases->second, [this](node_id alias) NO_THREAD_SAFETY_ANALYSIS {
-                            return idle(alias);
-                          });
+  return idle(ino) && std::ranges::all_of(aliases->second, [this](node_id alias)
+                                                               NO_THREAD_SAFETY_ANALYSIS {
+                                                                 return idle(alias);
+                                                               });
 }
 
 void node_table::write_begins(node_id id) {

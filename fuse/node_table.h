@@ -75,14 +75,14 @@ class node_table {
   struct entry {
     kernfs_ref node;
     std::uint64_t lookups = 0;
-    unsigned writers = 0;      // opens for writing
-    unsigned in_flight = 0;    // writes that may sleep
-    pid_t reserved_for = 0;    // thread whose open is expected
+    unsigned writers = 0;    // opens for writing
+    unsigned in_flight = 0;  // writes that may sleep
+    pid_t reserved_for = 0;  // thread whose open is expected
   };
   // A thread that was told to retry.
   struct ticket {
     std::uint64_t ino = 0;
-    node_id reserved = 0;      // 0: its lookup has not come yet
+    node_id reserved = 0;  // 0: its lookup has not come yet
     std::chrono::steady_clock::time_point since;
   };
 
@@ -100,7 +100,7 @@ class node_table {
   // Aliases that the kernel knows, by the file's inode number.
   std::unordered_map<std::uint64_t, std::vector<node_id>> aliases_ GUARDED_BY(lock_);
   std::unordered_map<pid_t, ticket> tickets_ GUARDED_BY(lock_);
-  std::chrono::steady_clock::time_point last_sweep_ GUARDED_BY(lock_) = {};
+  std::chrono::steady_clock::time_point last_sweep_ GUARDED_BY(lock_);
 };
 
 }  // namespace memhp

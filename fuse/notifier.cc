@@ -39,6 +39,10 @@ void notifier::expire_gone_name(node_id parent, std::string_view name) {
   post({.parent = parent, .name = std::string{name}, .gone = true});
 }
 
+void notifier::drop_name(node_id parent, std::string_view name) {
+  post({.parent = parent, .name = std::string{name}, .drop = true});
+}
+
 void notifier::post(name_to_expire name) {
   {
     const std::lock_guard hold{lock_};
@@ -49,11 +53,11 @@ void notifier::post(name_to_expire name) {
   posted_.notify_one();
 }
 
-void notifier::forget_attributes(node_id node) {
+void notifier::forget(node_id node, bool listing) {
   {
     const std::lock_guard hold{lock_};
     if (!running_) return;
-    attributes_.insert(node);
+    nodes_[node] |= listing;
     ++posts_;
   }
   posted_.notify_one();
@@ -76,15 +80,15 @@ void notifier::serve(fuse_session* session) {
     if (!running_ && done_ == posts_) return;
     take_due();
     const auto names = std::exchange(names_, {});
-    const auto attributes = std::exchange(attributes_, {});
+    const auto nodes = std::exchange(nodes_, {});
     const std::uint64_t until = posts_;
     hold.unlock();
-    send(session, names, attributes);
+    send(session, names, nodes);
     hold.lock();
     for (const name_to_expire& name : names)
       if (name.gone)
-        repetitions_.push_back({clock::now() + repeat_after,
-                                {.parent = name.parent, .name = name.name}});
+        repetitions_.push_back(
+            {clock::now() + repeat_after, {.parent = name.parent, .name = name.name}});
     done_ = until;
     sent_.notify_all();
   }
@@ -102,12 +106,17 @@ void notifier::take_due() {
 // Errors are no news: the kernel does not know the name or node (ENOENT), or the mount
 // has ended.
 void notifier::send(fuse_session* session, const std::deque<name_to_expire>& names,
-                    const std::set<node_id>& attributes) {
-  for (const node_id node : attributes)
-    fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
-  for (const auto& [parent, name, gone] : names)
-    fuse_lowlevel_notify_expire_entry(session, parent, name.c_str(), name.size(),
-                                      FUSE_LL_EXPIRE_ONLY);
+                    const nodes_to_forget& nodes) {
+  // An offset of 0 means all of the data, -1 none of it.
+  for (const auto& [node, listing] : nodes)
+    fuse_lowlevel_notify_inval_inode(session, node, listing ? 0 : -1, 0);
+  for (const name_to_expire& name : names)
+    if (name.drop)
+      fuse_lowlevel_notify_inval_entry(session, name.parent, name.name.c_str(),
+                                       name.name.size());
+    else
+      fuse_lowlevel_notify_expire_entry(session, name.parent, name.name.c_str(),
+                                        name.name.size(), FUSE_LL_EXPIRE_ONLY);
 }
 
 }  // namespace memhp

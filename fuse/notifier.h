@@ -13,8 +13,8 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -44,8 +44,12 @@ class notifier {
   // The same for a name that is gone, and once more a while later: a client that was
   // told of the name just before may believe in it again after the first time.
   void expire_gone_name(node_id parent, std::string_view name);
+  // The kernel drops what it knows under this name, because it means something else now.
+  void drop_name(node_id parent, std::string_view name);
   // The next stat() of this node asks again.
-  void forget_attributes(node_id node);
+  void forget_attributes(node_id node) { forget(node, false); }
+  // The same for a directory, and whoever lists it from its beginning asks again, too.
+  void forget_listing(node_id directory) { forget(directory, true); }
 
   // Waits until everything posted so far has reached the kernel.
   void flush();
@@ -56,6 +60,7 @@ class notifier {
     node_id parent;
     std::string name;
     bool gone = false;  // to be repeated
+    bool drop = false;
   };
   struct repetition {
     clock::time_point due;
@@ -63,9 +68,14 @@ class notifier {
   };
   void post(name_to_expire name);
   void take_due();
+  // Whether the listing is to be forgotten, by node. A map: a thousand new blocks are
+  // one notification about their directory.
+  using nodes_to_forget = std::map<node_id, bool>;
+
+  void forget(node_id node, bool listing);
   void serve(fuse_session* session);
   static void send(fuse_session* session, const std::deque<name_to_expire>& names,
-                   const std::set<node_id>& attributes);
+                   const nodes_to_forget& nodes);
 
   std::mutex lock_;
   // Guarded by lock_.
@@ -73,7 +83,7 @@ class notifier {
   std::condition_variable sent_;
   std::deque<name_to_expire> names_;
   std::deque<repetition> repetitions_;  // earliest first
-  std::set<node_id> attributes_;  // a set: a thousand new blocks are one notification
+  nodes_to_forget nodes_;
   std::uint64_t posts_ = 0;
   std::uint64_t done_ = 0;  // how many of posts_ the kernel knows
   bool running_ = false;

@@ -236,9 +236,8 @@ void parked_requests::answer_all() {
     for (const auto& [req, what] : calls_) left.push_back(what);
     for (const call_ref& what : left)
       if (what->running_as != nullptr) what->running_as->signal();
-    std::erase_if(left, [this](const call_ref& what) NO_THREAD_SAFETY_ANALYSIS {
-      return !take(*what);
-    });
+    std::erase_if(left, [this](const call_ref& what)
+                            NO_THREAD_SAFETY_ANALYSIS { return !take(*what); });
     restarts_.clear();
     timers_ = {};
   }

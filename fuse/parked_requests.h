@@ -63,12 +63,12 @@ class parked_requests {
   struct call {
     const io_request io;
     // Guarded by lock_ of parked_requests.
-    task* running_as = nullptr;         // inside the model; else waits for its turn
+    task* running_as = nullptr;  // inside the model; else waits for its turn
     bool attempted = false;
     bool signal_first_attempt = false;  // a signal came before the first attempt
     std::uint64_t seen_signals = 0;
-    bool dying = false;                 // a fatal signal came while it ran
-    bool taken = false;                 // somebody answers it
+    bool dying = false;  // a fatal signal came while it ran
+    bool taken = false;  // somebody answers it
     std::chrono::milliseconds look_again_after{20};
   };
   using call_ref = std::shared_ptr<call>;
@@ -108,7 +108,8 @@ class parked_requests {
 
   mutex lock_{"parked requests"};
   std::unordered_map<fuse_req*, call_ref> calls_ GUARDED_BY(lock_);
-  std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_ GUARDED_BY(lock_);
+  std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_
+      GUARDED_BY(lock_);
   std::deque<restart> restarts_ GUARDED_BY(lock_);  // in the order of their time
 
   worker_pool pool_;  // last: its threads use the rest

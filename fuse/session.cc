@@ -13,7 +13,10 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "blocks/owned_fd.h"
@@ -35,15 +38,18 @@ constexpr unsigned max_background = 4096;
 std::chrono::microseconds spin_time(int wanted_us) {
   if (wanted_us >= 0) return std::chrono::microseconds{wanted_us};
   cpu_set_t mine;
-  const bool alone = sched_getaffinity(0, sizeof mine, &mine) == 0 && CPU_COUNT(&mine) == 1;
+  const bool alone =
+      sched_getaffinity(0, sizeof mine, &mine) == 0 && CPU_COUNT(&mine) == 1;
   return std::chrono::microseconds{alone ? 0 : default_spin_us};
 }
 
-void on_init(void* /*tree*/, fuse_conn_info* connection) {
-  connection->want = connection->capable &
-                     (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-                      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_HANDLE_KILLPRIV);
+void on_init(void* tree, fuse_conn_info* connection) {
+  static_cast<served_tree*>(tree)->opendir_needed =
+      (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) == 0;
+  connection->want =
+      connection->capable &
+      (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_HANDLE_KILLPRIV);
   connection->max_write = max_write;
   connection->max_background = max_background;
   connection->congestion_threshold = max_background;
@@ -75,21 +81,41 @@ struct tree_session::parts final : kernfs_observer {
   }
   ~parts() override { tree.root.set_observer(nullptr); }
 
-  // Negative names are not remembered, so only the link count of the parent changes.
+  // Names that do not exist are not remembered, so a new one need not be told. But the
+  // kernel may believe in an earlier node of this name for good: it revalidates without
+  // a lock, and a client that heard of that node just before the removal makes the name
+  // valid again after it was expired. What is dropped cannot be revived.
   void node_added(kernfs_node& node) override {
-    if (node.type() == kernfs_type::directory) forget_link_count(*node.parent());
+    if (was_gone(node)) tree.tell_kernel.drop_name(node.parent()->ino(), node.name());
+    forget_listing(*node.parent());
   }
-  void removal_begins(kernfs_node& node) override { expire_name(node); }
-  void node_removed(kernfs_node& node) override {
+  void removal_begins(kernfs_node& node) override {
     expire_name(node);
-    if (node.type() == kernfs_type::directory) forget_link_count(*node.parent());
+    forget_listing(*node.parent());
   }
+  // A device's directory goes last. Whoever then sees by any other file that the device
+  // is gone must not find it in a listing; no request waits here, whose answer would
+  // flush. The receiver removes nothing.
+  void node_removed(kernfs_node& node) override {
+    removal_begins(node);
+    if (node.type() == kernfs_type::directory && node.parent()->active())
+      tree.tell_kernel.flush();
+  }
+
   void expire_name(kernfs_node& node) {
-    if (tree.nodes.known(node.parent()->ino()))
-      tree.tell_kernel.expire_name(node.parent()->ino(), node.name());
+    if (!tree.nodes.known(node.parent()->ino())) return;
+    tree.tell_kernel.expire_gone_name(node.parent()->ino(), node.name());
+    if (!node.parent()->active()) return;  // nothing comes back in there
+    const std::lock_guard hold{gone_lock};
+    gone.emplace(node.parent()->ino(), node.name());
   }
-  void forget_link_count(kernfs_node& dir) {
-    if (tree.nodes.known(dir.ino())) tree.tell_kernel.forget_attributes(dir.ino());
+  bool was_gone(kernfs_node& node) {
+    const std::lock_guard hold{gone_lock};
+    return gone.erase({node.parent()->ino(), std::string{node.name()}}) != 0;
+  }
+  // With it goes the link count of the directory.
+  void forget_listing(kernfs_node& dir) {
+    if (tree.nodes.known(dir.ino())) tree.tell_kernel.forget_listing(dir.ino());
   }
 
   // Async-signal-safe.
@@ -111,6 +137,9 @@ struct tree_session::parts final : kernfs_observer {
   const owned_fd wake;
   std::atomic<bool> stopping = false;
   bool announced = false;
+  std::mutex gone_lock;
+  // Names below nodes that the kernel knows, removed and not back yet. Guarded by it.
+  std::set<std::pair<node_id, std::string>> gone;
   served_tree tree;
 };
 
@@ -130,8 +159,8 @@ bool tree_session::parts::receive(fuse_session* session, fuse_buf& buffer, int& 
 
 void tree_session::parts::sleep_until_needed(std::optional<clock::time_point> timer) {
   using namespace std::chrono;
-  std::array<pollfd, 2> waited{{{.fd = device, .events = POLLIN},
-                                {.fd = wake.get(), .events = POLLIN}}};
+  std::array<pollfd, 2> waited{
+      {{.fd = device, .events = POLLIN}, {.fd = wake.get(), .events = POLLIN}}};
   timespec left{};
   if (timer) {
     const auto ns = std::max(nanoseconds{0}, nanoseconds{*timer - clock::now()});
@@ -185,15 +214,15 @@ std::expected<void, std::string> tree_session::run() {
       new_session(parts_->tree), fuse_session_destroy};
   if (!session) return std::unexpected{"libfuse cannot make a session: out of memory"};
   if (!attach_device(session.get(), parts_->device))
-    return std::unexpected{
-        fmt::format("descriptor {} is no /dev/fuse: {}", parts_->device, strerror(errno))};
+    return std::unexpected{fmt::format("descriptor {} is no /dev/fuse: {}",
+                                       parts_->device, strerror(errno))};
 
   served_tree& tree = parts_->tree;
   tree.tell_kernel.start(session.get());
   auto ended = parts_->serve(session.get());
   tree.parked.answer_all();
-  const bool idle = tree.parked.wait_idle(
-      std::chrono::milliseconds{parts_->options.drain_timeout_ms});
+  const bool idle =
+      tree.parked.wait_idle(std::chrono::milliseconds{parts_->options.drain_timeout_ms});
   tree.tell_kernel.stop();
   if (!idle) return std::unexpected{"operations are stuck inside the machine"};
   return ended;

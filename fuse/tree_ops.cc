@@ -55,7 +55,8 @@ void do_forget(fuse_req_t req, fuse_ino_t ino, std::uint64_t count) {
 
 void do_forget_multi(fuse_req_t req, std::size_t count, fuse_forget_data* forgets) {
   auto& nodes = static_cast<served_tree*>(fuse_req_userdata(req))->nodes;
-  for (std::size_t i = 0; i < count; ++i) nodes.forget(forgets[i].ino, forgets[i].nlookup);
+  for (std::size_t i = 0; i < count; ++i)
+    nodes.forget(forgets[i].ino, forgets[i].nlookup);
   fuse_reply_none(req);
 }
 
@@ -73,7 +74,7 @@ void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat* wanted, int to_set,
   served_tree& tree = begin_op(req, stats_op::other);
   const kernfs_ref node = tree.nodes.find(ino);
   if (!node) return fail_with(req, tree, ENOENT);
-  struct timespec now {};
+  struct timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const auto set = [to_set](int bit) { return (to_set & bit) != 0; };
   const uid_t uid = wanted->st_uid == tree.owner_uid ? 0 : wanted->st_uid;
@@ -101,9 +102,15 @@ void do_readlink(fuse_req_t req, fuse_ino_t ino) {
   fuse_reply_readlink(req, tree.root.readlink(*node).c_str());
 }
 
-// Nothing to keep between two reads of a directory: its node id says it all.
+// Nothing to keep between two reads of a directory: its node id says it all. So the
+// kernel is told not to ask (ENOSYS); it then also remembers listings, until a
+// notification says that one has changed.
 void do_opendir(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* dir) {
-  static_cast<void>(begin_op(req, stats_op::open));
+  const served_tree& tree = begin_op(req, stats_op::open);
+  if (!tree.opendir_needed) {
+    fuse_reply_err(req, ENOSYS);
+    return;
+  }
   dir->fh = 0;
   fuse_reply_open(req, dir);
 }
@@ -125,18 +132,20 @@ class listing {
            (offset >= after_dotdot || add_dot("..", above, after_dotdot));
   }
 
-  bool add(kernfs_node& child) {
+  bool add(kernfs_node& child, bool with_attributes) {
     const std::string name{child.name()};
     if (!plus_) {
       const struct stat found = type_and_ino(child);
       return append(fuse_add_direntry(req_, at(), room(), name.c_str(), &found,
                                       offset_after(child.readdir_cookie())));
     }
-    const auto entry = entry_for(tree_, child, fuse_req_ctx(req_)->pid);
+    // Node id 0: no attributes, no reference.
+    const auto entry = with_attributes ? entry_for(tree_, child, fuse_req_ctx(req_)->pid)
+                                       : fuse_entry_param{.attr = type_and_ino(child)};
     if (append(fuse_add_direntry_plus(req_, at(), room(), name.c_str(), &entry,
                                       offset_after(child.readdir_cookie()))))
       return true;
-    tree_.nodes.forget(entry.ino, 1);  // the kernel has not seen it
+    if (with_attributes) tree_.nodes.forget(entry.ino, 1);  // the kernel has not seen it
     return false;
   }
 
@@ -151,7 +160,7 @@ class listing {
     return true;
   }
   static struct stat type_and_ino(kernfs_node& node) {
-    struct stat out {};
+    struct stat out{};
     out.st_ino = node.ino();
     out.st_mode = node.type() == kernfs_type::directory ? S_IFDIR
                   : node.type() == kernfs_type::link    ? S_IFLNK
@@ -160,8 +169,7 @@ class listing {
   }
   bool add_dot(const char* name, kernfs_node& node, off_t next) {
     const struct stat found = type_and_ino(node);
-    if (!plus_)
-      return append(fuse_add_direntry(req_, at(), room(), name, &found, next));
+    if (!plus_) return append(fuse_add_direntry(req_, at(), room(), name, &found, next));
     // Node id 0: the kernel takes no reference for these two.
     const fuse_entry_param entry{.attr = found};
     return append(fuse_add_direntry_plus(req_, at(), room(), name, &entry, next));
@@ -186,18 +194,23 @@ std::vector<kernfs_ref> children_after(served_tree& tree, kernfs_node& dir,
 }
 
 void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool plus) {
-  constexpr std::size_t most = 128 * 1024;
+  constexpr std::size_t most = 128UL * 1024;
   constexpr std::size_t smallest_entry = 24;
+  // Attributes of all children cost more than a lookup of those that are used, except
+  // where somebody is likely to use many.
+  constexpr std::size_t few_children = 32;
   served_tree& tree = begin_op(req, stats_op::readdir);
   const kernfs_ref dir = tree.nodes.find(ino);
   if (!dir) return fail_with(req, tree, ENOENT);
   size = std::min(size, most);
   listing out{req, tree, size, plus};
   if (out.add_dots(*dir, offset)) {
-    const auto after = static_cast<std::uint64_t>(std::max(offset - after_dotdot, off_t{0}));
-    for (const kernfs_ref& child :
-         children_after(tree, *dir, after, size / smallest_entry))
-      if (!out.add(*child)) break;
+    const auto after =
+        static_cast<std::uint64_t>(std::max(offset - after_dotdot, off_t{0}));
+    const auto children = children_after(tree, *dir, after, size / smallest_entry);
+    const bool with_attributes = after != 0 || children.size() > few_children;
+    for (const kernfs_ref& child : children)
+      if (!out.add(*child, with_attributes)) break;
   }
   out.send();
 }
@@ -215,14 +228,18 @@ void do_readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offs
 // statfs() of sysfs, but for the file system's type, which the kernel fills in.
 void do_statfs(fuse_req_t req, fuse_ino_t /*ino*/) {
   static_cast<void>(begin_op(req, stats_op::other));
-  const struct statvfs found {
-    .f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255
-  };
+  const struct statvfs found{.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
   fuse_reply_statfs(req, &found);
 }
 
-// The kernel asks for ACLs under these names. EOPNOTSUPP makes ls ask only once.
-bool is_acl(const std::string& name) { return name.starts_with("system.posix_acl_"); }
+// EOPNOTSUPP makes ls ask only once.
+bool is_asked_by_ls(std::string_view name) {
+  return name == "security.selinux";
+}
+// The kernel asks for ACLs under these names.
+bool is_acl(const std::string& name) {
+  return name.starts_with("system.posix_acl_");
+}
 
 // Answers getxattr and listxattr: a size of 0 asks how much room is needed.
 void reply_sized(fuse_req_t req, served_tree& tree, const std::string& value,
@@ -241,6 +258,9 @@ void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char* name, std::size_t s
   if (!node) return fail_with(req, tree, ENOENT);
   if (is_acl(name)) return fail_with(req, tree, EOPNOTSUPP);
   const auto value = tree.root.getxattr(*node, name);
+  // sysfs says ENODATA, but to ask for each file is a round trip here: ls -l would take
+  // three times as long.
+  if (!value && is_asked_by_ls(name)) return fail_with(req, tree, EOPNOTSUPP);
   if (!value) return fail_with(req, tree, value.error());
   reply_sized(req, tree, *value, size);
 }
@@ -308,7 +328,7 @@ served_tree& begin_op(fuse_req_t req, stats_op op) {
 
 struct stat client_stat(served_tree& tree, kernfs_node& node) {
   const kernfs_stat found = tree.root.stat(node);
-  struct stat out {};
+  struct stat out{};
   out.st_ino = found.ino;
   out.st_mode = found.mode;
   out.st_nlink = found.nlink;

@@ -32,6 +32,16 @@ inline bool passes_in_child(const std::function<void()>& body) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+// Empty where a process may make a user namespace; else why this one may not.
+inline const char* no_user_namespace() {
+#ifdef __SANITIZE_THREAD__
+  return "ThreadSanitizer has a thread, with which a process cannot make a user "
+         "namespace";
+#else
+  return "";
+#endif
+}
+
 // Makes root of the caller an ordinary user; anybody else stays who they are.
 inline void become_ordinary_user() {
   constexpr uid_t nobody = 65534;

@@ -15,13 +15,15 @@ using usr1 = client_process::on_usr1;
 TEST(ClientSignals, NoneIsNeitherPendingNorFatal) {
   const auto found = parse_signals(
       "Name:\tcat\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n"
-      "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n");
+      "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:"
+      "\t0000000000000000\n");
   EXPECT_EQ(found.pending, 0u);
   EXPECT_FALSE(found.fatal);
 }
 
 TEST(ClientSignals, KillIsFatalEvenIfBlockedAndCaughtSignalsAreNot) {
-  EXPECT_TRUE(parse_signals("\nSigPnd:\t0000000000000100\nSigBlk:\tffffffffffffffff\n").fatal);
+  EXPECT_TRUE(
+      parse_signals("\nSigPnd:\t0000000000000100\nSigBlk:\tffffffffffffffff\n").fatal);
   const auto caught =
       parse_signals("\nShdPnd:\t0000000000000200\nSigCgt:\t0000000000000200\n");
   EXPECT_EQ(caught.pending, 0x200u);
@@ -58,7 +60,9 @@ TEST_F(SignalledClients, DefaultSigintEndsAClientWhoseStoreIsDeafToIt) {
 TEST_F(SignalledClients, SigkillEndsAClientWhoseStoreIsDeafToIt) {
   kill_parked("slow", "park", SIGKILL);
 }
-TEST_F(SignalledClients, SigtermEndsAnOffliner) { kill_parked("offline", "x", SIGTERM); }
+TEST_F(SignalledClients, SigtermEndsAnOffliner) {
+  kill_parked("offline", "x", SIGTERM);
+}
 TEST_F(SignalledClients, SigkillEndsAWaiterForARestart) {
   kill_parked("restarting", "x", SIGKILL);
 }

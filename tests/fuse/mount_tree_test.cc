@@ -51,9 +51,10 @@ void serve_and_look(const std::string& dir) {
   kernfs_root root;
   machine_stats stats;
   root.make_path("found");
-  tree_session session{root, stats, fd.get(), {.owner_uid = geteuid(), .owner_gid = getegid()}};
+  tree_session session{
+      root, stats, fd.get(), {.owner_uid = geteuid(), .owner_gid = getegid()}};
   std::thread server{[&] { EXPECT_TRUE(session.run()); }};
-  struct stat seen {};
+  struct stat seen{};
   EXPECT_EQ(stat((dir + "/found").c_str(), &seen), 0) << strerror(errno);
   EXPECT_EQ(seen.st_uid, geteuid());
   const auto here = find_mounted_tree(dir);
@@ -70,14 +71,16 @@ void open_device_to_everybody() {
   ASSERT_EQ(unshare(CLONE_NEWNS), 0) << strerror(errno);
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
   ASSERT_EQ(mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), 0) << strerror(errno);
-  struct stat device {};
+  struct stat device{};
   ASSERT_EQ(stat("/dev/fuse", &device), 0);
   ASSERT_EQ(mknod("/mnt/fuse", S_IFCHR | 0666, device.st_rdev), 0) << strerror(errno);
   ASSERT_EQ(chmod("/mnt/fuse", 0666), 0);
   ASSERT_EQ(mount("/mnt/fuse", "/dev/fuse", nullptr, MS_BIND, nullptr), 0);
 }
 
-TEST_F(MountTree, TheCallerOfTheTestCanMountServeAndUnmount) { serve_and_look(dir_); }
+TEST_F(MountTree, TheCallerOfTheTestCanMountServeAndUnmount) {
+  serve_and_look(dir_);
+}
 
 TEST_F(MountTree, AnOrdinaryUserMountsThroughFusermount3) {
   if (system("command -v fusermount3 >/dev/null") != 0)

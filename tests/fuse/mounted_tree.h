@@ -44,12 +44,16 @@ bool eventually(Condition condition) {
 struct outcome {
   ssize_t value = -1;
   int error = 0;
-  std::string data = {};
+  std::string data;
   friend bool operator==(const outcome&, const outcome&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const outcome& o);
-inline outcome returned(ssize_t value) { return {.value = value}; }
-inline outcome failed(int error) { return {.error = error}; }
+inline outcome returned(ssize_t value) {
+  return {.value = value};
+}
+inline outcome failed(int error) {
+  return {.error = error};
+}
 
 outcome write_fd(int fd, std::string_view text);
 outcome read_fd(int fd);
@@ -134,7 +138,7 @@ class mounted_tree : public ::testing::Test {
 
   std::string dir_;
   kernfs_root root_{[] {
-    struct timespec now {};
+    struct timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     return now;
   }};

@@ -10,7 +10,8 @@ constexpr attribute attr{.name = "state", .mode = 0644};
 
 class NodeTable : public ::testing::Test {
  protected:
-  NodeTable() : file_{*root_.create_file(root_.top(), attr, owner_)}, ino_{file_->ino()} {}
+  NodeTable()
+      : file_{*root_.create_file(root_.top(), attr, owner_)}, ino_{file_->ino()} {}
 
   // An open for writing as the kernel does it: again with a lookup after `retry`.
   node_id open_to_write(pid_t tid) {

@@ -86,7 +86,7 @@ TEST_F(ParkedRequests, ChmodBesideAParkedWriterGetsThroughAndIsSeenByAll) {
   wait_parked(1);
   wait_name_expired("slow");
   EXPECT_EQ(chmod(file("slow").c_str(), 0600), 0);
-  struct stat seen {};
+  struct stat seen{};
   ASSERT_EQ(stat(file("slow").c_str(), &seen), 0);
   EXPECT_EQ(seen.st_mode & 07777, 0600u);
   // The older descriptor belongs to another node of the same file.
@@ -104,7 +104,7 @@ TEST_F(ParkedRequests, TruncateBesideAParkedWriterGetsThrough) {
 }
 
 TEST_F(ParkedRequests, AliasesShowOneInodeNumber) {
-  struct stat before {}, beside {};
+  struct stat before{}, beside{};
   ASSERT_EQ(stat(file("slow").c_str(), &before), 0);
   auto parked = start_write("slow", "park");
   wait_parked(1);

@@ -99,7 +99,7 @@ TEST_F(Session, OperationsAndErrorsAreCounted) {
 }
 
 TEST_F(Session, TheOwnerOfTheTreeIsTheOneThatWasNamed) {
-  struct stat seen {};
+  struct stat seen{};
   ASSERT_EQ(stat(file("plain").c_str(), &seen), 0);
   EXPECT_EQ(seen.st_uid, geteuid());
   EXPECT_EQ(seen.st_gid, getegid());

@@ -11,7 +11,9 @@
 namespace memhp::test {
 namespace {
 
-int error_of(int value) { return value < 0 ? errno : 0; }
+int error_of(int value) {
+  return value < 0 ? errno : 0;
+}
 
 std::vector<std::string> names_in(DIR* dir) {
   std::vector<std::string> names;
@@ -36,7 +38,7 @@ class TreeOps : public mounted_tree {
     EXPECT_EQ(write_file(file("grow"), command), returned(std::ssize(command)));
   }
   struct stat stat_of(const std::string& path) {
-    struct stat seen {};
+    struct stat seen{};
     EXPECT_EQ(lstat(path.c_str(), &seen), 0) << path << ": " << strerror(errno);
     return seen;
   }
@@ -136,7 +138,7 @@ TEST_F(TreeOps, OpenFilesOfARemovedNodeAreDeadButCanBeLookedAt) {
   lseek(fd.get(), 0, SEEK_SET);
   EXPECT_EQ(read_fd(fd.get()), failed(ENODEV));
   EXPECT_EQ(write_fd(fd.get(), "x"), failed(ENODEV));
-  struct stat seen {};
+  struct stat seen{};
   EXPECT_EQ(fstat(fd.get(), &seen), 0);
   EXPECT_EQ(seen.st_size, 4096);
   EXPECT_EQ(seen.st_nlink, 1u);
@@ -164,6 +166,36 @@ TEST_F(TreeOps, ANameThatComesBackIsAnotherFile) {
   EXPECT_EQ(write_file(file("born/plain"), "new"), returned(3));
   EXPECT_EQ(write_fd(old.get(), "old"), failed(ENODEV));
   EXPECT_EQ(read_fd(old.get()), failed(ENODEV));
+}
+
+// Beside a writer that stays, every other one is told to look its name up again,
+// directories included. What it hears just before a removal must not outlive it.
+TEST_F(TreeOps, ANameThatComesBackIsFoundBesideClientsThatLookItUp) {
+  std::atomic<bool> stop = false;
+  std::atomic<int> writes = 0;
+  grow("add born");
+  std::vector<std::future<outcome>> writers;
+  for (int i = 0; i < 4; ++i)
+    writers.push_back(start([&] {
+      for (; !stop; ++writes) (void)write_file(file("born/plain"), "x");
+      return returned(0);
+    }));
+  ino_t seen = 0;
+  ino_t there = 0;
+  for (int i = 0; i < 500 && seen == there; ++i) {
+    const owned_fd stays = open_file("born/plain", O_WRONLY);
+    const int before = writes;
+    EXPECT_TRUE(eventually([&] { return writes >= before + 8; }));
+    // Files first, as a device goes: who opens one now looks at the directory again.
+    root_.remove_by_name(**root_.lookup(*device_.dir, "born"), "plain");
+    grow("remove born");
+    grow("add born");
+    seen = stat_of(file("born")).st_ino;
+    there = (*root_.lookup(*device_.dir, "born"))->ino();
+  }
+  stop = true;
+  for (auto& writer : writers) writer.get();
+  EXPECT_EQ(seen, there);
 }
 
 TEST_F(TreeOps, AnOldDirectoryListsEmptyAndHasNoNames) {
@@ -224,7 +256,8 @@ TEST_F(TreeOps, TheTreeCannotBeChangedByItsUsers) {
 TEST_F(TreeOps, ModesOwnersAndTimesStayAsTheyAreSet) {
   ASSERT_EQ(chmod(file("plain").c_str(), 0600), 0);
   EXPECT_EQ(stat_of(file("plain")).st_mode & 07777, 0600u);
-  const timespec times[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 2000, .tv_nsec = 0}};
+  const timespec times[2] = {{.tv_sec = 1000, .tv_nsec = 0},
+                             {.tv_sec = 2000, .tv_nsec = 0}};
   ASSERT_EQ(utimensat(AT_FDCWD, file("plain").c_str(), times, 0), 0);
   EXPECT_EQ(stat_of(file("plain")).st_atime, 1000);
   EXPECT_EQ(stat_of(file("plain")).st_mtime, 2000);
@@ -277,7 +310,7 @@ TEST_F(TreeOps, ExtendedAttributesAreThoseOfSysfs) {
 }
 
 TEST_F(TreeOps, TheFileSystemIsEmptyAsSysfsIs) {
-  struct statvfs seen {};
+  struct statvfs seen{};
   ASSERT_EQ(statvfs(dir_.c_str(), &seen), 0);
   EXPECT_EQ(seen.f_bsize, 4096u);
   EXPECT_EQ(seen.f_blocks, 0u);

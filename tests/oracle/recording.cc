@@ -132,7 +132,6 @@ const exemption* not_applicable::find(const section& of, const record& r,
     if (e.aspect == aspect && glob(e.recording, of.recording) &&
         glob(e.section, of.name) && glob(e.kind, kind_of(r)) &&
         glob(e.subject, subject_of(r))) {
-      ++e.uses;
       return &e;
     }
   }

@@ -51,7 +51,6 @@ std::vector<section> load_sections(const std::filesystem::path& dir);
 // replayed at all, else the one part of it that is not compared.
 struct exemption {
   std::string recording, section, kind, subject, aspect, reason;
-  mutable int uses = 0;
 };
 
 class not_applicable {
