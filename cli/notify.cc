@@ -19,6 +19,7 @@ void notify_service_manager(std::string_view state) {
   path.copy(address.sun_path, path.size());
   if (path.front() == '@') address.sun_path[0] = '\0';  // an abstract socket
   const owned_fd socket_fd{socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  if (socket_fd.get() < 0) return;
   const auto length =
       static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   (void)sendto(socket_fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
