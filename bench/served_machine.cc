@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,14 +90,6 @@ served_machine::~served_machine() {
   std::error_code ignored;
   std::filesystem::remove(root_ + "/sys", ignored);
   std::filesystem::remove(root_, ignored);
-}
-
-std::string served_machine::real_writable_file() const {
-  struct stat found{};
-  if (stat((root_ + "/sys").c_str(), &found) != 0) return {};
-  const std::string file =
-      fmt::format("/sys/fs/fuse/connections/{}/max_background", minor(found.st_dev));
-  return access(file.c_str(), W_OK) == 0 ? file : "";
 }
 
 void served_machine::set_affinity(const cpu_set_t& cpus) const {

@@ -26,9 +26,6 @@ class served_machine {
   std::string block(std::uint64_t id, const std::string& file) const {
     return path("devices/system/memory/memory" + std::to_string(id) + "/" + file);
   }
-  // A file of the real kernel that may be written without harm: the limit of background
-  // requests of this very connection. Empty if there is none.
-  std::string real_writable_file() const;
   // Where the server's threads may run.
   void set_affinity(const cpu_set_t& cpus) const;
 

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -21,6 +22,7 @@
 
 #include "blocks/owned_fd.h"
 #include "fuse/kernfs_ops.h"
+#include "fuse/latency_request.h"
 
 namespace memhp {
 namespace {
@@ -130,9 +132,12 @@ struct tree_session::parts final : kernfs_observer {
 
   std::expected<void, std::string> serve(fuse_session* session);
   bool receive(fuse_session* session, fuse_buf& buffer, int& error);
+  void wait_for_request(clock::time_point quiet_since,
+                        std::optional<clock::time_point> timer);
   void sleep_until_needed(std::optional<clock::time_point> timer);
 
   const session_options options;
+  const std::chrono::microseconds spin = spin_time(options.spin_us);
   const int device;
   const owned_fd wake;
   std::atomic<bool> stopping = false;
@@ -141,6 +146,8 @@ struct tree_session::parts final : kernfs_observer {
   // Names below nodes that the kernel knows, removed and not back yet. Guarded by it.
   std::set<std::pair<node_id, std::string>> gone;
   served_tree tree;
+  latency_request latency{options.keep_cpus_awake ? latency_request::host_device
+                                                  : nullptr};
 };
 
 // Reads and does one request. False if there was none; then `error` is 0 at the end of
@@ -149,6 +156,7 @@ bool tree_session::parts::receive(fuse_session* session, fuse_buf& buffer, int& 
   const int got = fuse_session_receive_buf(session, &buffer);
   error = -got;
   if (got <= 0) return false;
+  latency.busy();
   fuse_session_process_buf(session, &buffer);
   if (!announced && tree.init.answered) {
     announced = true;
@@ -172,8 +180,21 @@ void tree_session::parts::sleep_until_needed(std::optional<clock::time_point> ti
     static_cast<void>(!read(wake.get(), &count, sizeof count));
 }
 
+// The next request of the same client is some microseconds away: sleeping at once and
+// being woken would cost more than they.
+void tree_session::parts::wait_for_request(clock::time_point quiet_since,
+                                           std::optional<clock::time_point> timer) {
+  if (clock::now() - quiet_since < spin) {
+    sched_yield();
+    return;
+  }
+  const auto quiet = quiet_since + latency_request::linger;
+  if (latency.held()) timer = timer ? std::min(*timer, quiet) : quiet;
+  sleep_until_needed(timer);
+  if (clock::now() >= quiet) latency.quiet();
+}
+
 std::expected<void, std::string> tree_session::parts::serve(fuse_session* session) {
-  const auto spin = spin_time(options.spin_us);
   fuse_buf buffer{};
   const auto free_buffer = [&buffer](void*) { std::free(buffer.mem); };
   const std::unique_ptr<void, decltype(free_buffer)> owner{&buffer, free_buffer};
@@ -190,15 +211,9 @@ std::expected<void, std::string> tree_session::parts::serve(fuse_session* sessio
     if (error == 0 || fuse_session_exited(session)) return {};
     if (error != EAGAIN && error != EINTR)
       return std::unexpected{fmt::format("cannot read /dev/fuse: {}", strerror(error))};
-    // The next request of the same client is some microseconds away: sleeping and being
-    // woken would cost more than they.
     const auto timer = tree.parked.run_timers();
-    const auto now = clock::now();
-    if (last_request == clock::time_point{}) last_request = now;
-    if (now - last_request < spin)
-      sched_yield();
-    else
-      sleep_until_needed(timer);
+    if (last_request == clock::time_point{}) last_request = clock::now();
+    wait_for_request(last_request, timer);
   }
   return {};
 }

@@ -32,6 +32,9 @@ struct session_options {
   // After a request the receiver looks for the next one this long before it sleeps.
   // Negative: 50 us, and 0 on a host with one CPU.
   int spin_us = -1;
+  // While requests come without a pause, ask the host for CPUs that wake up fast
+  // (root only; without effect for others).
+  bool keep_cpus_awake = true;
   // run() gives operations inside the model this long to end after stop().
   int drain_timeout_ms = 10'000;
   // Called once, by run(), when the kernel has accepted the session.

@@ -1,4 +1,5 @@
 // Names, attributes and directories.
+#include <linux/fuse.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -195,7 +196,7 @@ std::vector<kernfs_ref> children_after(served_tree& tree, kernfs_node& dir,
 
 void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool plus) {
   constexpr std::size_t most = 128UL * 1024;
-  constexpr std::size_t smallest_entry = 24;
+  const std::size_t smallest_entry = plus ? sizeof(fuse_direntplus) : sizeof(fuse_dirent);
   // Attributes of all children cost more than a lookup of those that are used, except
   // where somebody is likely to use many.
   constexpr std::size_t few_children = 32;
