@@ -1,6 +1,7 @@
 #include "fuse/mount_tree.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -100,11 +101,13 @@ TEST_F(MountTree, RootOfAFreshUserNamespaceMounts) {
   GTEST_SKIP() << "ThreadSanitizer has a thread, which the kernel does not allow here";
 #endif
   chmod(dir_.c_str(), 0755);
+  const std::string uid_map = fmt::format("0 {} 1", geteuid());
+  const std::string gid_map = fmt::format("0 {} 1", getegid());
   EXPECT_TRUE(passes_in_child([&] {
     ASSERT_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0) << strerror(errno);
     std::ofstream{"/proc/self/setgroups"} << "deny";
-    std::ofstream{"/proc/self/uid_map"} << "0 0 1";
-    std::ofstream{"/proc/self/gid_map"} << "0 0 1";
+    std::ofstream{"/proc/self/uid_map"} << uid_map;
+    std::ofstream{"/proc/self/gid_map"} << gid_map;
     serve_and_look(dir_);
   }));
 }

@@ -21,11 +21,12 @@ status_of unshare -Ur sh -c '
 expect "exit status without user namespaces" $status 125
 expect_one_line err
 expect_line err "no user namespace .*run as root.*max_user_namespaces"
-# An empty /dev, in a mount namespace of the test's own.
+# An empty /dev, in a mount namespace of the test's own. -n: an ordinary user may not
+# write mount's own records.
 mkdir dev
 status_of unshare -Urm sh -c '
-  mount -t tmpfs none dev && touch dev/null && mount --bind /dev/null dev/null
-  mount --move dev /dev && exec "$0" run --memory 512M -- true' "$MEMHP"
+  mount -n -t tmpfs none dev && touch dev/null && mount -n --bind /dev/null dev/null
+  mount -n --move dev /dev && exec "$0" run --memory 512M -- true' "$MEMHP"
 expect "exit status without /dev/fuse" $status 125
 expect_one_line err
 expect_line err "no /dev/fuse: .*modprobe fuse"
