@@ -183,8 +183,9 @@ class up_command final : public command {
       take_away(mount, log);
       return std::unexpected{worker.error()};
     }
-    // The first look at it, which also lets the kernel know its root from here on: the
-    // way to unmount it leads past it, also when nobody answers any more.
+    // The first look at it lets the kernel know its root from here on: the way to unmount
+    // it leads past it, also when nobody answers any more, and where fusermount3 has
+    // mounted it, the root has no permissions until the kernel has asked for them.
     struct stat root{};
     (void)::stat(mount.c_str(), &root);
     log->info("serving a machine at {}", mount);

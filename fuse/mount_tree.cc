@@ -268,7 +268,7 @@ std::expected<int, std::string> mount_tree(const std::string& dir,
   owned_fd fd{open(device, O_RDWR | O_CLOEXEC)};
   if (!fd) return std::unexpected{device_missing(errno)};
   const std::string data = fmt::format(
-      "fd={},rootmode=40000,user_id={},group_id={},default_permissions{}", fd.get(),
+      "fd={},rootmode=40755,user_id={},group_id={},default_permissions{}", fd.get(),
       geteuid(), getegid(), options.allow_other ? ",allow_other" : "");
   constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME;
   if (mount("memhp", dir.c_str(), filesystem_type, flags, data.c_str()) == 0)

@@ -37,7 +37,9 @@ struct session_options {
   bool keep_cpus_awake = true;
   // run() gives operations inside the model this long to end after stop().
   int drain_timeout_ms = 10'000;
-  // Called once, by run(), when the kernel has accepted the session.
+  // Called once, by run(), when the kernel has accepted the session. Who then lets others
+  // in should look at the root first, from another thread: mounted by fusermount3 it has
+  // no permissions yet, and would not get any if it changed during the very first look.
   std::function<void()> on_ready;
   // Told one line about what went wrong and is not told to any client.
   std::function<void(const std::string&)> log;

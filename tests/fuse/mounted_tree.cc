@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -192,6 +193,10 @@ void mounted_tree::SetUp() {
                       .on_ready = [&ready] { ready.set_value(); }});
   server_ = std::thread{[this] { ended_ = session_->run(); }};
   ready.get_future().wait();
+  // As memhp up does: the root has no permissions until the kernel has asked for them,
+  // and drops the answer if an invalidation of the root comes in between.
+  struct stat root{};
+  ASSERT_EQ(::stat(dir_.c_str(), &root), 0) << strerror(errno);
 }
 
 void mounted_tree::stop_session() {

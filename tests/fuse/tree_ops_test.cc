@@ -61,7 +61,7 @@ TEST_F(TreeOps, AReaderOfADirectoryGoesOnWhileEntriesComeAndGo) {
   for (int i = 0; i < 3000; ++i)
     ASSERT_TRUE(root_.create_dir(*many, "stays" + std::to_string(i)));
   DIR* dir = opendir((dir_ + "/many").c_str());
-  ASSERT_NE(dir, nullptr);
+  ASSERT_NE(dir, nullptr) << strerror(errno);
   std::vector<std::string> seen;
   for (int i = 0; const dirent* entry = readdir(dir); ++i) {
     if (std::string_view{entry->d_name}.starts_with("stays"))
