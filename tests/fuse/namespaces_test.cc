@@ -50,7 +50,13 @@ owned_fd start_orphan() {
   return owned_fd{pidfd_open(orphan, 0)};
 }
 
+// For who needs a user namespace to make the others: why there is none.
+const char* cannot_enter() {
+  return geteuid() == 0 ? "" : no_user_namespace();
+}
+
 TEST(Namespaces, MountsInsideAreNotSeenOutside) {
+  if (*cannot_enter() != '\0') GTEST_SKIP() << cannot_enter();
   const std::string before = mounts_of("self");
   const std::string outside = std::to_string(getpid());
   EXPECT_TRUE(passes_in_child([&] {
@@ -75,6 +81,7 @@ TEST(Namespaces, OrdinaryUserIsRootInsideAndMayMount) {
 }
 
 TEST(Namespaces, ProcessesAreToldApartByTheirMountNamespace) {
+  if (*cannot_enter() != '\0') GTEST_SKIP() << cannot_enter();
   const auto outside = mount_namespace_of();
   ASSERT_TRUE(outside);
   EXPECT_TRUE(passes_in_child([&] {
@@ -86,6 +93,7 @@ TEST(Namespaces, ProcessesAreToldApartByTheirMountNamespace) {
 }
 
 TEST(Namespaces, EndProcessesInEndsOrphansInsideAndNobodyOutside) {
+  if (*cannot_enter() != '\0') GTEST_SKIP() << cannot_enter();
   const owned_fd outside = start_orphan();
   std::array<int, 2> pipe_ends{};
   ASSERT_EQ(pipe(pipe_ends.data()), 0);
