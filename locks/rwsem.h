@@ -6,7 +6,6 @@
 #pragma once
 
 #include <shared_mutex>
-#include <string_view>
 
 #include "locks/thread_annotations.h"
 
@@ -14,8 +13,7 @@ namespace memhp {
 
 class CAPABILITY("rw_semaphore") rw_semaphore {
  public:
-  // `name` is what a report calls the lock; it must outlive it.
-  explicit rw_semaphore(std::string_view name) : name_{name} {}
+  constexpr rw_semaphore() = default;
   rw_semaphore(const rw_semaphore&) = delete;
   rw_semaphore& operator=(const rw_semaphore&) = delete;
 
@@ -26,10 +24,7 @@ class CAPABILITY("rw_semaphore") rw_semaphore {
   void lock() ACQUIRE() { raw_.lock(); }
   void unlock() RELEASE() { raw_.unlock(); }
 
-  std::string_view name() const { return name_; }
-
  private:
-  const std::string_view name_;
   std::shared_mutex raw_;
 };
 

@@ -12,7 +12,7 @@ namespace memhp {
 namespace {
 
 TEST(RwSemaphore, ReadersShareIt) {
-  rw_semaphore sem{"sem"};
+  rw_semaphore sem;
   std::barrier both_inside{2};
   const auto reader = [&] {
     read_guard hold{sem};
@@ -23,7 +23,7 @@ TEST(RwSemaphore, ReadersShareIt) {
 }
 
 TEST(RwSemaphore, ReadersSeeWhatAWriterDidWhole) {
-  rw_semaphore sem{"sem"};
+  rw_semaphore sem;
   int a = 0;
   int b = 0;
   std::vector<std::jthread> threads;
