@@ -502,7 +502,7 @@ void reset() {
 }  // namespace lockdep
 
 lock_class& dep_map::look_up(unsigned subclass) const {
-  lock_class& found = find_lock_class(key_, subclass, like_);
+  lock_class& found = find_lock_class(key_, subclass, *like_);
   if (subclass == 0) class_.store(&found, std::memory_order_release);
   return found;
 }

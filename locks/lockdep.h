@@ -46,11 +46,11 @@ struct lockdep_report;
 class dep_map {
  public:
   // Of a static key's class. The key must outlive everything.
-  explicit dep_map(const lock_class_key& key) : key_{&key}, like_{key} {}
+  explicit dep_map(const lock_class_key& key) : key_{&key}, like_{&key} {}
   // Of a class that `identity` stands for, e.g. the attribute that a file was made from;
   // named and typed like `like`, whose name must outlive it.
   dep_map(const void* identity, const lock_class_key& like)
-      : key_{identity}, like_{like} {}
+      : key_{identity}, like_{&like} {}
   // Tells the validator if it dies held. A copy would be another lock.
   ~dep_map() {
     if (class_.load(std::memory_order_relaxed) != nullptr) destroyed();
@@ -62,14 +62,14 @@ class dep_map {
     lock_class* const known = class_.load(std::memory_order_acquire);
     return subclass == 0 && known != nullptr ? *known : look_up(subclass);
   }
-  std::string_view name() const { return like_.name; }
+  std::string_view name() const { return like_->name; }
 
  private:
   lock_class& look_up(unsigned subclass) const;
   void destroyed();
 
   const void* const key_;
-  const lock_class_key like_;
+  const lock_class_key* const like_;
   mutable std::atomic<lock_class*> class_ = nullptr;  // null: never acquired
 };
 
