@@ -57,7 +57,7 @@
 // must be constructed as readers::fenced, where every reader executes a full fence; a
 // process that cannot register is not let in to a lock of readers::expedited.
 //
-// Cost: a read pair 4 ns without other writers (expedited, rseq), 12 without rseq, 22
+// Cost: a read pair 4 ns while nobody writes (expedited, rseq), 12 without rseq, 22
 // with fences; a write pair one membarrier and a scan of the processes' rows. Memory: 270
 // KiB of address space, of which 1 KiB a CPU is touched and some 10 KiB more.
 #pragma once
