@@ -169,8 +169,8 @@ void percpu_rw_semaphore::lock() {
 bool percpu_rw_semaphore::no_reader_left() const {
   const unsigned rows = percpu_rows();
   const auto pair = [this](unsigned row) -> const percpu_counts& {
-    return *reinterpret_cast<const percpu_counts*>(place_ +
-                                                 (std::size_t{row} << percpu_row_shift));
+    return *reinterpret_cast<const percpu_counts*>(
+        place_ + (std::size_t{row} << percpu_row_shift));
   };
   std::uint64_t difference = 0;
   for (unsigned row = 0; row < rows; ++row)
@@ -202,8 +202,8 @@ void percpu_rw_semaphore::remember_reads() {
   std::uint64_t reads = 0;
   const unsigned rows = percpu_rows();
   for (unsigned row = 0; row < rows; ++row)
-    reads += reinterpret_cast<const percpu_counts*>(place_ +
-                                                  (std::size_t{row} << percpu_row_shift))
+    reads += reinterpret_cast<const percpu_counts*>(
+                 place_ + (std::size_t{row} << percpu_row_shift))
                  ->acquired.load(std::memory_order_relaxed);
   reads_between_ = reads - reads_before_;
   reads_before_ = reads;

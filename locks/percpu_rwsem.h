@@ -110,6 +110,8 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     return state_.load(std::memory_order_relaxed) == blocked;
   }
   bool is_read_locked() const { return !is_write_locked() && !no_reader_left(); }
+  // How many wait in the queue.
+  unsigned waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
   // While one lives, the lock stays fenced between writes: each write costs no barrier,
   // each read a fence. For probe and remove storms; cgroup's favordynmods does the same.
