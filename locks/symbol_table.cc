@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <optional>
 
 namespace memhp {
@@ -44,9 +43,12 @@ bool is_native_elf(const Elf64_Ehdr& header) {
 }  // namespace
 
 symbol_table::symbol_table(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  if (!file) return;
-  const std::string content{std::istreambuf_iterator<char>{file}, {}};
+  std::ifstream file{path, std::ios::binary | std::ios::ate};
+  const std::streamoff size = file ? std::streamoff{file.tellg()} : 0;
+  if (size <= 0) return;
+  std::string content(static_cast<std::size_t>(size), '\0');
+  file.seekg(0);
+  if (!file.read(content.data(), size)) return;
   read(content);
   std::ranges::sort(symbols_, {}, &symbol::start);
 }
