@@ -25,7 +25,7 @@
 #include "blocks/page.h"
 #include "blocks/result.h"
 #include "blocks/units.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 #include "locks/thread_annotations.h"
 
 namespace memhp {
@@ -105,7 +105,7 @@ class memmap {
   std::atomic<std::uint64_t> mapped_bytes_ = 0;
 
   // Serializes making roots and mapping parts.
-  mutable mutex lock_{"memmap"};
+  mutable named_mutex lock_{"memmap"};
 };
 
 }  // namespace memhp

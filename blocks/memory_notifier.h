@@ -15,7 +15,7 @@
 
 #include "blocks/result.h"
 #include "blocks/units.h"
-#include "locks/rwsem.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -66,7 +66,7 @@ class memory_notifier_chain {
   result<> call(memory_event event, const memory_notify& what);
 
  private:
-  rw_semaphore rwsem_{"(memory_chain).rwsem"};
+  named_rw_semaphore rwsem_{"(memory_chain).rwsem"};
   std::vector<const memory_notifier*> chain_ GUARDED_BY(rwsem_);
 };
 

@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "blocks/units.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -76,7 +76,7 @@ class zone {
 
   span extent_locked() const REQUIRES(lock_);
 
-  mutable mutex lock_{"zone->lock"};
+  mutable named_mutex lock_{"zone->lock"};
   std::map<pfn, part> parts_ GUARDED_BY(lock_);  // disjoint, by first frame
   counters counters_ GUARDED_BY(lock_);
 };

@@ -15,7 +15,7 @@
 #include "blocks/result.h"
 #include "emu/kernfs.h"
 #include "emu/task.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -44,7 +44,7 @@ class device : public kobject {
 
   // device_lock(): held while the bus callbacks run. Not tracked by a lock validator,
   // because parents and children share its class.
-  mutable mutex lock{"&dev->mutex"};
+  mutable named_mutex lock{"&dev->mutex"};
   bool offline GUARDED_BY(lock) = false;
   bool power_async GUARDED_BY(lock) = false;
   bool power_on GUARDED_BY(lock) = false;  // power/control: on, else auto

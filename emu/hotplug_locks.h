@@ -12,7 +12,7 @@
 // Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
 #pragma once
 
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 #include "locks/percpu_rwsem.h"
 #include "locks/thread_annotations.h"
 
@@ -20,8 +20,8 @@ namespace memhp {
 
 struct hotplug_locks {
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
-  mutex device_hotplug_lock{"device_hotplug_lock"};
-  mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
+  named_mutex device_hotplug_lock{"device_hotplug_lock"};
+  named_mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
   percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
       "cpu_hotplug_lock"};
   percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){

@@ -29,7 +29,7 @@
 
 #include "blocks/result.h"
 #include "emu/task.h"
-#include "locks/rwsem.h"
+#include "locks/named_locks.h"
 #include "locks/wait_queue.h"
 
 namespace memhp {
@@ -226,14 +226,14 @@ class kernfs_root {
   std::atomic<std::uint64_t> next_ino_ = 1;
   std::atomic<kernfs_observer*> observer_ = nullptr;
   wait_queue deactivate_waitq_;  // woken when an active reference of a dying node ends
-  rw_semaphore kernfs_rwsem_{"&root->kernfs_rwsem"};
+  named_rw_semaphore kernfs_rwsem_{"&root->kernfs_rwsem"};
   kernfs_ref top_;
 };
 
 // An open file: the position and the content that seq_file keeps between reads.
 //
 // Thread safety: read() and write() of one open file are the caller's to serialize
-// where they run on several threads (the kernel has of->mutex; take `mutex`).
+// where they run on several threads (the kernel has of->mutex; take `named_mutex`).
 class kernfs_open_file {
  public:
   // open(2). permission_denied if the wanted access has no mode bit at all (root too),

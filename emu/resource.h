@@ -11,7 +11,7 @@
 #include "blocks/result.h"
 #include "blocks/units.h"
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -48,7 +48,7 @@ class resource_tree {
     phys_range range;
     std::string name;
   };
-  mutable mutex lock_{"resource_lock"};
+  mutable named_mutex lock_{"resource_lock"};
   std::map<phys_addr, entry> taken_ GUARDED_BY(lock_);
 };
 

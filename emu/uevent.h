@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "blocks/result.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -42,7 +42,7 @@ class uevent_log {
   static constexpr std::size_t kept = 1024;
 
   const listener listener_;
-  mutable mutex lock_{"uevent_sock_mutex"};
+  mutable named_mutex lock_{"uevent_sock_mutex"};
   std::uint64_t seqnum_ GUARDED_BY(lock_) = 0;
   std::deque<std::string> messages_ GUARDED_BY(lock_);
 };

@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -45,7 +45,7 @@ class workqueue {
   }
 
   const runner run_;
-  mutex lock_{"pool->lock"};
+  named_mutex lock_{"pool->lock"};
   std::deque<work> waiting_ GUARDED_BY(lock_);
 };
 

@@ -33,7 +33,7 @@
 #include "fuse/notifier.h"
 #include "fuse/worker_pool.h"
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/named_locks.h"
 
 namespace memhp {
 
@@ -106,7 +106,7 @@ class parked_requests {
   machine_stats& stats_;
   const std::function<void()> wake_receiver_;
 
-  mutex lock_{"parked requests"};
+  named_mutex lock_{"parked requests"};
   std::unordered_map<fuse_req*, call_ref> calls_ GUARDED_BY(lock_);
   std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_
       GUARDED_BY(lock_);
