@@ -48,7 +48,7 @@ usage_counts count_usage(const std::vector<proc_class>& classes) {
     counts.written += usage.write ? 1 : 0;
     counts.read += usage.read ? 1 : 0;
     if (!usage.write && !usage.read)
-      ++(each.ops == 0 ? counts.unused : counts.uncategorized);
+      ++(each.validated ? counts.unused : counts.uncategorized);
   }
   return counts;
 }
@@ -159,8 +159,9 @@ std::string lockdep_text(const lockdep_snapshot& snapshot) {
   constexpr std::size_t count_width = 5;
   std::string text = "all lock classes:\n";
   for (const proc_class& each : snapshot.classes) {
-    text += address(each.key) + " OPS:" + right(each.ops, ops_width) +
-            " FD:" + right(each.forward, count_width) +
+    text += address(each.key);
+    if (each.ops) text += " OPS:" + right(*each.ops, ops_width);
+    text += " FD:" + right(each.forward, count_width) +
             " BD:" + right(each.backward, count_width) + " " +
             usage_text(each.lock.usage, format) + ": " + name_text(each.lock, format) +
             "\n";
