@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "locks/report_words.h"
 
@@ -154,6 +155,18 @@ std::string lock_stat_header() {
 
 }  // namespace
 
+void sort_by_contentions(std::vector<lock_stat_row>& rows) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> order;
+  order.reserve(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    order.emplace_back(UINT64_MAX - rows[i].stats.contentions(), i);
+  std::ranges::sort(order);
+  std::vector<lock_stat_row> sorted;
+  sorted.reserve(rows.size());
+  for (const auto& [rank, i] : order) sorted.push_back(std::move(rows[i]));
+  rows = std::move(sorted);
+}
+
 std::string lockdep_text(const lockdep_snapshot& snapshot) {
   constexpr std::size_t ops_width = 8;
   constexpr std::size_t count_width = 5;
@@ -221,9 +234,7 @@ std::string lock_stat_text(std::vector<lock_stat_row> rows, bool debug_locks) {
         "*WARNING* lock debugging disabled!! - possibly due to a "
         "lockdep warning\n";
   text += lock_stat_header();
-  std::ranges::stable_sort(rows, std::ranges::greater{}, [](const lock_stat_row& row) {
-    return row.stats.contentions();
-  });
+  sort_by_contentions(rows);
   for (const lock_stat_row& row : rows) text += class_lines(row);
   return text;
 }

@@ -71,6 +71,9 @@ struct lock_stat_row {
   lock_class_stats stats;
 };
 
+// The most contended class first; equals keep their order.
+void sort_by_contentions(std::vector<lock_stat_row>& rows);
+
 // /proc/lockdep: every class with its direct successors.
 std::string lockdep_text(const lockdep_snapshot& snapshot);
 // /proc/lockdep_chains
