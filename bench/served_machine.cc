@@ -12,8 +12,10 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
+#include "bench/fuse_floor.h"
 #include "blocks/owned_fd.h"
 #include "emu/machine.h"
 #include "fuse/mount_tree.h"
@@ -55,9 +57,28 @@ int serve(const std::string& dir, std::uint64_t blocks, int ready) {
   return ended && unmounted ? 0 : 1;
 }
 
+int mount_and_serve_floor(const std::string& dir, int ready) {
+  auto mounted = mount_tree(dir);
+  if (!mounted) {
+    return write(ready, mounted.error().data(), mounted.error().size()) > 0 ? 1 : 2;
+  }
+  std::signal(SIGTERM, [](int) { _exit(0); });
+  return serve_floor(*mounted, ready);
+}
+
 }  // namespace
 
 std::expected<served_machine, std::string> served_machine::start(std::uint64_t blocks) {
+  return start_child(
+      [blocks](const std::string& dir, int ready) { return serve(dir, blocks, ready); });
+}
+
+std::expected<served_machine, std::string> served_machine::start_floor() {
+  return start_child(mount_and_serve_floor);
+}
+
+std::expected<served_machine, std::string> served_machine::start_child(
+    const std::function<int(const std::string& dir, int ready)>& what) {
   char name[] = "/tmp/memhp-bench-XXXXXX";
   if (mkdtemp(name) == nullptr) return std::unexpected{"cannot make a directory in /tmp"};
   const std::string root = name;
@@ -68,7 +89,7 @@ std::expected<served_machine, std::string> served_machine::start(std::uint64_t b
   if (server == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     close(ends[0]);
-    _exit(serve(root + "/sys", blocks, ends[1]));
+    _exit(what(root + "/sys", ends[1]));
   }
   close(ends[1]);
   const owned_fd ready{ends[0]};
@@ -87,6 +108,7 @@ served_machine::~served_machine() {
   if (server_ == 0) return;
   kill(server_, SIGTERM);
   waitpid(server_, nullptr, 0);
+  static_cast<void>(unmount_tree(root_ + "/sys"));  // what was killed did not
   std::error_code ignored;
   std::filesystem::remove(root_ + "/sys", ignored);
   std::filesystem::remove(root_, ignored);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <string>
 
 namespace memhp {
@@ -15,6 +16,8 @@ class served_machine {
   // A machine of `blocks` boot blocks of 128 MiB at a new directory with a "sys" in it.
   // The error is one line.
   static std::expected<served_machine, std::string> start(std::uint64_t blocks);
+  // Instead of a machine, the floor of fuse_floor.h: path(floor_file) is its only file.
+  static std::expected<served_machine, std::string> start_floor();
   served_machine(served_machine&& other) noexcept;
   served_machine& operator=(served_machine&&) = delete;
   ~served_machine();
@@ -30,6 +33,8 @@ class served_machine {
   void set_affinity(const cpu_set_t& cpus) const;
 
  private:
+  static std::expected<served_machine, std::string> start_child(
+      const std::function<int(const std::string& dir, int ready)>& what);
   served_machine(std::string root, pid_t server)
       : root_{std::move(root)}, server_{server} {}
 

@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/fuse_floor.h"
 #include "bench/served_machine.h"
 
 namespace {
@@ -110,7 +111,9 @@ struct one_call {
 };
 
 void one_file(benchmark::State& state, one_call what) {
-  const auto server = served_machine::start(few_blocks);
+  const bool floor = std::string_view{what.file} == floor_file;
+  const auto server =
+      floor ? served_machine::start_floor() : served_machine::start(few_blocks);
   if (!server) return state.SkipWithError(server.error().c_str());
   const bool writes = what.text != nullptr;
   const std::string real = writes ? real_writable : real_state;
@@ -250,6 +253,11 @@ BENCHMARK_CAPTURE(one_file, echo, {auto_online, "offline", O_CREAT | O_TRUNC})
     ->Apply(each_call);
 // Takes device_lock, so it runs on a thread of its own and is answered late.
 BENCHMARK_CAPTURE(one_file, write_that_may_sleep, {online_file, "1", 0})
+    ->Apply(each_call);
+// The same calls on the least server there can be: "memhp" is the floor in these rows.
+BENCHMARK_CAPTURE(one_file, floor_read, {floor_file, nullptr, 0})->Apply(each_call);
+BENCHMARK_CAPTURE(one_file, floor_write, {floor_file, "offline", 0})->Apply(each_call);
+BENCHMARK_CAPTURE(one_file, floor_echo, {floor_file, "offline", O_CREAT | O_TRUNC})
     ->Apply(each_call);
 BENCHMARK(parked)->UseManualTime()->Iterations(5000)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(tools, ls_l, "ls -l {root}/sys/devices/system/memory")

@@ -3,7 +3,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-say() { printf '\n== %s\n' "$*"; }
+# Each heading says how long after the start it was printed.
+began=$(date +%s)
+say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - began)); }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # All from Debian 12.

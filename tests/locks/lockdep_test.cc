@@ -1,0 +1,346 @@
+#include "locks/lockdep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/locks/recorded_reports.h"
+
+namespace memhp {
+namespace {
+
+using testing::HasSubstr;
+using enum read_kind;
+
+constexpr lock_class_key key_a{"A"};
+constexpr lock_class_key key_b{"B"};
+constexpr lock_class_key key_c{"C"};
+constexpr lock_class_key key_unchecked{"unchecked", 3, lock_validation::off};
+
+struct Lockdep : testing::Test {
+  recorded_reports reports;
+  dep_map a{key_a}, b{key_b}, c{key_c};
+
+  // Takes the locks in this order and gives them back.
+  static void nest(const std::vector<dep_map*>& locks) {
+    for (dep_map* lock : locks) lockdep::acquire(*lock, {});
+    for (auto lock = locks.rbegin(); lock != locks.rend(); ++lock)
+      lockdep::release(**lock);
+  }
+};
+
+TEST_F(Lockdep, ReportsAnInversionThoughNobodyEverWaited) {
+  nest({&a, &b});
+  EXPECT_EQ(reports.count(), 0U);
+  nest({&b, &a});
+  ASSERT_EQ(reports.count(), 1U);
+  const auto report = reports.last<circular_report>();
+  EXPECT_EQ(report.wanted.lock.name, "A");
+  EXPECT_EQ(report.wanted.instance, &a);
+  EXPECT_EQ(report.blocking.lock.name, "B");
+  EXPECT_EQ(report.blocking.instance, &b);
+  ASSERT_EQ(report.chain.size(), 2U);
+  EXPECT_EQ(report.chain[0].lock.name, "A");
+  EXPECT_EQ(report.chain[1].lock.name, "B");
+  ASSERT_EQ(report.held.size(), 1U);
+  EXPECT_EQ(report.held[0].lock.name, "B");
+  EXPECT_EQ(report.task.pid, gettid());
+}
+
+TEST_F(Lockdep, SaysEachCycleOnceAndGoesOn) {
+  nest({&a, &b});
+  for (int i = 0; i < 3; ++i) nest({&b, &a});
+  EXPECT_EQ(reports.count(), 1U);
+  nest({&b, &c});
+  nest({&c, &b});
+  EXPECT_EQ(reports.count(), 2U);
+  EXPECT_EQ(lockdep::count().reports, 2U);
+}
+
+TEST_F(Lockdep, OneCycleIsOneWhoeverClosesIt) {
+  nest({&a, &b});
+  nest({&b, &c});
+  nest({&c, &a});
+  dep_map other{key_c};
+  nest({&other, &a});
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, EveryEdgeOfTheChainHasTheStackOfItsFirstTime) {
+  nest({&a, &b});
+  nest({&b, &c});
+  nest({&c, &a});
+  ASSERT_EQ(reports.count(), 1U);
+  const auto report = reports.last<circular_report>();
+  ASSERT_EQ(report.chain.size(), 3U);
+  for (const circular_report::link& link : report.chain) {
+    ASSERT_FALSE(link.stack.empty());
+    EXPECT_THAT(symbolize(link.stack.frames().front()), HasSubstr("nest+"));
+  }
+}
+
+TEST_F(Lockdep, ClassesCountAndNotLocks) {
+  dep_map other_a{key_a}, other_b{key_b};
+  nest({&a, &b});
+  nest({&other_b, &other_a});
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, NothingLeadsToATrylock) {
+  nest({&a, &b});
+  lockdep::acquire(b, {});
+  lockdep::acquire(a, {.trylock = true});
+  lockdep::release(a);
+  lockdep::release(b);
+  EXPECT_EQ(reports.count(), 0U);
+}
+
+TEST_F(Lockdep, WhatIsWantedUnderATrylockDependsOnItAndOnWhatIsBelow) {
+  lockdep::acquire(a, {});
+  lockdep::acquire(b, {.trylock = true});
+  lockdep::acquire(c, {});
+  for (dep_map* lock : {&c, &b, &a}) lockdep::release(*lock);
+  nest({&c, &a});
+  nest({&c, &b});
+  EXPECT_EQ(reports.count(), 2U);
+}
+
+TEST_F(Lockdep, BelowALockThatWasWaitedForNothingIsAdded) {
+  nest({&a, &b, &c});  // a -> b -> c, and no a -> c
+  const auto& known = lockdep::dependencies();
+  EXPECT_EQ(known.size(), 2U);
+}
+
+TEST_F(Lockdep, AnUncheckedClassIsHeldButNeverLookedAt) {
+  dep_map unchecked{key_unchecked};
+  nest({&a, &unchecked});
+  nest({&unchecked, &a});
+  EXPECT_EQ(reports.count(), 0U);
+  EXPECT_EQ(unchecked.class_of().usage(), lock_usage{});
+  lockdep::acquire(unchecked, {});
+  EXPECT_TRUE(lockdep::is_held(unchecked));
+  lockdep::release(unchecked);
+}
+
+TEST_F(Lockdep, AnUncheckedLockDoesNotHideWhatIsBelowIt) {
+  dep_map unchecked{key_unchecked};
+  nest({&a, &unchecked, &b});
+  nest({&b, &a});
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, ReportsRecursionOnOneLockAndWithinOneClass) {
+  nest({&a, &a});
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last_is<recursive_report>());
+  dep_map other_b{key_b};
+  nest({&b, &other_b});
+  EXPECT_EQ(reports.count(), 2U);
+}
+
+TEST_F(Lockdep, AReadThatDoesNotRecurseIsReportedWithoutAnyWriter) {
+  lockdep::acquire(a, {.read = read});
+  lockdep::acquire(a, {.read = read});
+  lockdep::release(a);
+  lockdep::release(a);
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, ASubclassIsAnotherClass) {
+  dep_map child{key_a};
+  lockdep::acquire(a, {});
+  lockdep::acquire(child, {.subclass = 1});
+  lockdep::release(child);
+  lockdep::release(a);
+  EXPECT_EQ(reports.count(), 0U);
+  EXPECT_EQ(child.class_of(1).full_name(), "A/1");
+}
+
+TEST_F(Lockdep, WhoHoldsTheNestLockMayTakeManyOfAClass) {
+  dep_map other{key_a};
+  lockdep::acquire(b, {});
+  lockdep::acquire(a, {.nest = &b});
+  lockdep::acquire(other, {.nest = &b});
+  for (dep_map* lock : {&other, &a, &b}) lockdep::release(*lock);
+  EXPECT_EQ(reports.count(), 0U);
+}
+
+TEST_F(Lockdep, ReleasesInAnyOrderAndKeepsWhatIsStillHeld) {
+  lockdep::acquire(a, {});
+  lockdep::acquire(b, {});
+  lockdep::acquire(c, {});
+  lockdep::release(b);
+  EXPECT_TRUE(lockdep::is_held(a));
+  EXPECT_FALSE(lockdep::is_held(b));
+  EXPECT_TRUE(lockdep::is_held(c));
+  lockdep::release(a);
+  lockdep::release(c);
+  nest({&c, &a});  // c was held under a
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, ReportsTheReleaseOfWhatIsNotHeld) {
+  lockdep::acquire(a, {});
+  lockdep::release(b);
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last_is<bad_unlock_report>());
+  const auto report = reports.last<bad_unlock_report>();
+  EXPECT_EQ(report.lock.name, "B");
+  EXPECT_THAT(symbolize(report.at), HasSubstr("TestBody"));
+  EXPECT_EQ(report.held.size(), 1U);
+  EXPECT_FALSE(report.holder);
+  lockdep::release(a);
+}
+
+TEST_F(Lockdep, ReportsALockThatDiesHeld) {
+  std::optional<dep_map> brief{std::in_place, key_c};
+  lockdep::acquire(*brief, {});
+  brief.reset();
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last_is<held_destroyed_report>());
+  EXPECT_EQ(reports.last<held_destroyed_report>().lock.lock.name, "C");
+  EXPECT_TRUE(lockdep::held_locks().empty());  // forgotten
+}
+
+TEST_F(Lockdep, ReportsAThreadThatEndsWithALock) {
+  std::thread{[&] { lockdep::acquire(a, {}); }}.join();
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last_is<held_at_exit_report>());
+  EXPECT_EQ(reports.last<held_at_exit_report>().held.size(), 1U);
+}
+
+TEST_F(Lockdep, AssertionsKnowWhoHoldsItAndHow) {
+  lockdep::assert_held(a);
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last_is<assert_report>());
+  lockdep::acquire(a, {.read = read});
+  lockdep::assert_held(a);
+  lockdep::assert_held(a, lockdep::hold::read);
+  EXPECT_EQ(reports.count(), 1U);
+  lockdep::assert_held(a, lockdep::hold::write);
+  EXPECT_EQ(reports.count(), 2U);
+  lockdep::assert_not_held(a);
+  EXPECT_TRUE(reports.last_is<assert_report>());
+  std::thread{[&] { lockdep::assert_not_held(a); }}.join();
+  EXPECT_EQ(reports.count(), 3U);
+  lockdep::release(a);
+}
+
+TEST_F(Lockdep, AWaitForWhatNeedsAHeldLockIsACycle) {
+  constexpr lock_class_key work_key{"(work_completion)", 0};
+  dep_map work{work_key};
+  nest({&work, &a});  // the work takes a
+  lockdep::acquire(a, {});
+  lockdep::wait_for(work);  // flushed under a
+  lockdep::release(a);
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_EQ(reports.last<circular_report>().wanted.lock.name, "(work_completion)");
+}
+
+TEST_F(Lockdep, ATaskOfItsOwnHoldsItsOwn) {
+  lockdep::task_state fiber{"fiber"};
+  lockdep::acquire(a, {});
+  lockdep::task_state* const thread = lockdep::set_current(&fiber);
+  EXPECT_FALSE(lockdep::is_held(a));
+  lockdep::acquire(b, {});
+  lockdep::set_current(thread);
+  EXPECT_TRUE(lockdep::is_held(a));
+  EXPECT_FALSE(lockdep::is_held(b));
+  lockdep::set_current(&fiber);
+  lockdep::release(b);
+  lockdep::set_current(nullptr);
+  lockdep::release(a);
+  EXPECT_EQ(reports.count(), 0U);
+}
+
+TEST_F(Lockdep, AReporterMayTakeLocks) {
+  int reported = 0;
+  auto former = lockdep::set_reporter([&](const lockdep_report&) {
+    ++reported;
+    nest({&b, &a});
+    nest({&a, &b});
+  });
+  nest({&a, &b});
+  nest({&b, &a});
+  EXPECT_EQ(reported, 1);
+  lockdep::set_reporter(std::move(former));
+}
+
+TEST_F(Lockdep, CountsWhatItKnows) {
+  nest({&a, &b});
+  nest({&b, &c});
+  const lockdep::counters known = lockdep::count();
+  EXPECT_EQ(known.direct_dependencies, 2U);
+  EXPECT_EQ(known.indirect_dependencies, 3U);
+  EXPECT_EQ(known.chains, 4U);  // a, a b, b, b c
+  EXPECT_EQ(known.chain_hlocks, 6U);
+  EXPECT_EQ(known.max_depth, 2U);
+  EXPECT_EQ(known.stack_traces, 2U);
+}
+
+TEST_F(Lockdep, ThreadsLearnTogether) {
+  std::thread{[&] { nest({&a, &b}); }}.join();
+  std::thread{[&] { nest({&b, &a}); }}.join();
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, ManyThreadsWithOneOrderAreQuiet) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int n = 0; n < 2000; ++n) {
+        nest({&a, &b});
+        nest({&b, &c});
+        nest({&a, &c});
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(reports.count(), 0U);
+  EXPECT_EQ(lockdep::count().direct_dependencies, 3U);
+}
+
+TEST_F(Lockdep, TablesGrow) {
+  std::vector<std::unique_ptr<dep_map>> many;
+  for (int i = 0; i < 3000; ++i)
+    many.push_back(std::make_unique<dep_map>(&many + 1 + i, key_a));
+  for (std::size_t i = 0; i + 1 < many.size(); ++i)
+    nest({many[i].get(), many[i + 1].get()});
+  EXPECT_EQ(reports.count(), 0U);
+  for (auto& lock : many) lockdep::acquire(*lock, {});  // deeper than the kernel's 48
+  EXPECT_EQ(lockdep::current().depth(), many.size());
+  for (auto lock = many.rbegin(); lock != many.rend(); ++lock) lockdep::release(**lock);
+  nest({many[59].get(), many.front().get()});
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_EQ(reports.last<circular_report>().chain.size(), 60U);
+}
+
+TEST(LockdepOff, LearnsAndReportsNothing) {
+  dep_map a{key_a};
+  lockdep::acquire(a, {});
+  EXPECT_TRUE(lockdep::is_held(a));  // nothing is known
+  lockdep::assert_held(a);
+  EXPECT_TRUE(lockdep::held_locks().empty());
+  lockdep::release(a);
+}
+
+using LockdepDeathTest = Lockdep;
+
+TEST_F(LockdepDeathTest, AProgrammersErrorAborts) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        lockdep::set_reporter({});
+        lockdep::set_on_error(lockdep::on_error::abort);
+        lockdep::assert_held(a);
+      },
+      "lockdep_assert_held\\(A\\)");
+}
+
+}  // namespace
+}  // namespace memhp
