@@ -32,19 +32,16 @@ lock_stat::hold_mode hold_mode_of(const held_lock& lock) {
                                          : lock_stat::hold_mode::read;
 }
 
-[[gnu::always_inline]] inline void push(task& t, const acquisition& wanted,
+[[gnu::always_inline]] inline void push(task& t, const dep_map& map, lock_class& cls,
+                                        const void* ip, unsigned flags,
                                         std::uint64_t key) {
   const std::uint32_t depth = t.depth.load(std::memory_order_relaxed);
-  if (depth == t.capacity) [[unlikely]]
-    t.grow();
   held_lock& top = t.held[depth];
-  top.map.store(&wanted.map, std::memory_order_relaxed);
-  top.cls.store(&wanted.cls, std::memory_order_relaxed);
-  top.ip.store(wanted.ip, std::memory_order_relaxed);
-  top.flags.store(wanted.flags, std::memory_order_relaxed);
+  top.map.store(&map, std::memory_order_relaxed);
+  top.cls.store(&cls, std::memory_order_relaxed);
+  top.ip.store(ip, std::memory_order_relaxed);
+  top.flags.store(flags, std::memory_order_relaxed);
   top.key_before = t.key;
-  top.wait_start = 0;
-  top.hold_start = 0;
   t.key = key;
   t.depth.store(depth + 1, std::memory_order_relaxed);
 }
@@ -60,16 +57,9 @@ lock_stat::hold_mode hold_mode_of(const held_lock& lock) {
 }
 
 void count_release(const held_lock& lock) {
-  if (lock.hold_start == 0) return;
+  if (!lock.timed() || lock.hold_start == 0) return;
   lock_stat::released(lock.class_of().id, hold_mode_of(lock),
                       lock_stat::now() - lock.hold_start);
-}
-
-[[gnu::noinline]] void release_inner(task& t, dep_map& map, const void* ip) {
-  if (held_lock* lock = t.find(map))
-    t.remove(*lock);
-  else if ((mode_now() & prove_bit) != 0)
-    report_bad_unlock(t, map, ip);
 }
 
 // A nest lock must be held each time, not only when the nesting is new.
@@ -79,49 +69,83 @@ void count_release(const held_lock& lock) {
   return false;
 }
 
-}  // namespace
-
-[[gnu::noinline]] void acquire_on(dep_map& map, unsigned flags, unsigned subclass,
-                                  const dep_map* nest, const void* ip) {
-  task* const t = self.enter(mode_now());
-  if (t == nullptr) [[unlikely]]
-    return;
-  acquisition wanted{.map = map,
-                     .cls = map.class_of(subclass),
-                     .ip = ip != nullptr ? ip : __builtin_return_address(0),
-                     .nest = nest,
-                     .flags = flags};
-  if (nest != nullptr && !nest_is_held(*t, wanted)) [[unlikely]] {
+// All that acquire_on() leaves out, from the start.
+[[gnu::noinline]] void acquire_slowly(dep_map& map, unsigned flags, unsigned subclass,
+                                      const dep_map* nest, const void* ip) {
+  const std::uint64_t now = mode_now();
+  task* const t = self.enter(now);
+  if (t == nullptr) return;
+  acquisition wanted{
+      .map = map, .cls = map.class_of(subclass), .ip = ip, .nest = nest, .flags = flags};
+  if (nest != nullptr && !nest_is_held(*t, wanted)) {
     wanted.nest = nullptr;
     wanted.flags &= ~nest_bit;
   }
   const std::uint64_t key = next_key(t->key, wanted.cls.id, wanted.flags);
-  if (self.place_of(key) != key) [[unlikely]]
-    look_at(*t, wanted, key);
-  push(*t, wanted, key);
+  if (self.place_of(key) != key) look_at(*t, wanted, key);
+  const std::uint32_t depth = t->depth.load(std::memory_order_relaxed);
+  if (depth == t->capacity) t->grow();
+  if ((now & stat_bit) != 0) {
+    wanted.flags |= timed_bit;
+    t->held[depth].wait_start = 0;
+    t->held[depth].hold_start = 0;
+  }
+  push(*t, map, wanted.cls, ip, wanted.flags, key);
 }
 
-[[gnu::noinline]] void release_on(dep_map& map, const void* ip) {
+[[gnu::noinline]] void release_slowly(dep_map& map, const void* ip) {
   const std::uint64_t now = mode_now();
   task* const t = self.enter(now);
-  if (t == nullptr) [[unlikely]]
-    return;
-  if ((now & stat_bit) != 0) [[unlikely]] {
-    if (const held_lock* lock = t->find(map)) count_release(*lock);
+  if (t == nullptr) return;
+  if (held_lock* lock = t->find(map)) {
+    if ((now & stat_bit) != 0) count_release(*lock);
+    t->remove(*lock);
+  } else if ((now & prove_bit) != 0) {
+    report_bad_unlock(*t, map, ip);
   }
-  const std::uint32_t depth = t->depth.load(std::memory_order_relaxed);
-  if (depth != 0 && t->held[depth - 1].is(map)) [[likely]] {
-    t->key = t->held[depth - 1].key_before;
-    t->depth.store(depth - 1, std::memory_order_relaxed);
-    return;
+}
+
+}  // namespace
+
+// A nesting that this thread has seen. It calls nothing, so that no register is saved;
+// whatever else it meets starts again in acquire_slowly().
+[[gnu::noinline]] void acquire_on(dep_map& map, unsigned flags, unsigned subclass,
+                                  const dep_map* nest, const void* ip) {
+  if (ip == nullptr) ip = __builtin_return_address(0);
+  const std::uint64_t now = mode_now();
+  lock_class* const cls = map.known_class(subclass);
+  if (self.mode == now && cls != nullptr && nest == nullptr && (now & stat_bit) == 0)
+      [[likely]] {
+    task& t = *self.current;
+    const std::uint64_t key = next_key(t.key, cls->id, flags);
+    if (self.place_of(key) == key &&
+        t.depth.load(std::memory_order_relaxed) != t.capacity) [[likely]] {
+      push(t, map, *cls, ip, flags, key);
+      return;
+    }
   }
-  release_inner(*t, map, ip != nullptr ? ip : __builtin_return_address(0));
+  acquire_slowly(map, flags, subclass, nest, ip);
+}
+
+// The lock on top, likewise.
+[[gnu::noinline]] void release_on(dep_map& map, const void* ip) {
+  const std::uint64_t now = mode_now();
+  if (self.mode == now && (now & stat_bit) == 0) [[likely]] {
+    task& t = *self.current;
+    const std::uint32_t depth = t.depth.load(std::memory_order_relaxed);
+    if (depth != 0 && t.held[depth - 1].is(map)) [[likely]] {
+      t.key = t.held[depth - 1].key_before;
+      t.depth.store(depth - 1, std::memory_order_relaxed);
+      return;
+    }
+  }
+  release_slowly(map, ip != nullptr ? ip : __builtin_return_address(0));
 }
 
 [[gnu::noinline]] void contended_on(dep_map& map, const void* ip) {
   task* const t = self.enter(mode_now());
   held_lock* const lock = t == nullptr ? nullptr : t->find(map);
-  if (lock == nullptr) return;
+  if (lock == nullptr || !lock->timed()) return;
   lock->wait_start = lock_stat::now();
   lock_stat::contended(lock->class_of().id, hold_mode_of(*lock),
                        ip != nullptr ? ip : lock->ip.load(std::memory_order_relaxed),
@@ -132,7 +156,7 @@ void count_release(const held_lock& lock) {
 void acquired_on(dep_map& map) {
   task* const t = self.enter(mode_now());
   held_lock* const lock = t == nullptr ? nullptr : t->find(map);
-  if (lock == nullptr) return;
+  if (lock == nullptr || !lock->timed()) return;
   lock->hold_start = lock_stat::now();
   const std::uint64_t waited = lock->wait_start == 0
                                    ? lock_stat::did_not_wait
@@ -168,7 +192,7 @@ bool is_held(const dep_map& map, hold as) {
 
 lock_class& dep_map::look_up(unsigned subclass) const {
   lock_class& found = find_lock_class(key_, subclass, like_);
-  // B pairs with A in class_of(): without them another thread could read the class
+  // B pairs with A in known_class(): without them another thread could read the class
   // before it is made.
   if (subclass < cached) classes_[subclass].store(&found, std::memory_order_release);
   // Remembered also if only another subclass is used: the destructor asks.

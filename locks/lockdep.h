@@ -70,13 +70,14 @@ class dep_map {
   // The class of an acquisition with this subclass. After the first call for subclass 0
   // or 1 a load.
   lock_class& class_of(unsigned subclass = 0) const {
-    if (subclass < cached) {
-      // A pairs with B in look_up(): the class is seen complete.
-      lock_class* const known = classes_[subclass].load(std::memory_order_acquire);
-      if (known != nullptr) [[likely]]
-        return *known;
-    }
-    return look_up(subclass);
+    lock_class* const known = known_class(subclass);
+    return known != nullptr ? *known : look_up(subclass);
+  }
+  // The same, or null if it takes more than a load.
+  lock_class* known_class(unsigned subclass) const {
+    // A pairs with B in look_up(): the class is seen complete.
+    return subclass < cached ? classes_[subclass].load(std::memory_order_acquire)
+                             : nullptr;
   }
   std::string_view name() const { return like_.name; }
 

@@ -29,6 +29,10 @@
 
 namespace memhp::lockdep::detail {
 
+// In held_lock::flags beside those of flags_of(): its times are taken for lock_stat.
+// Not part of the chain key.
+inline constexpr unsigned timed_bit = 32;
+
 // --- tasks -----------------------------------------------------------------------------
 
 // struct held_lock of the kernel. Written by its task only; what reports want to know of
@@ -39,8 +43,8 @@ struct held_lock {
   std::atomic<const void*> ip = nullptr;
   std::atomic<unsigned> flags = 0;
   std::uint64_t key_before = 0;  // chain key of what was held before
-  std::uint64_t wait_start = 0;  // for lock_stat; 0: did not wait
-  std::uint64_t hold_start = 0;  // for lock_stat; 0: not known
+  std::uint64_t wait_start = 0;  // if timed; 0: did not wait
+  std::uint64_t hold_start = 0;  // if timed; 0: does not have it yet
 
   read_kind read() const {
     return static_cast<read_kind>(flags.load(std::memory_order_relaxed) & read_bits);
@@ -48,6 +52,7 @@ struct held_lock {
   bool trylock() const {
     return (flags.load(std::memory_order_relaxed) & trylock_bit) != 0;
   }
+  bool timed() const { return (flags.load(std::memory_order_relaxed) & timed_bit) != 0; }
   bool is(const dep_map& other) const {
     return map.load(std::memory_order_relaxed) == &other;
   }

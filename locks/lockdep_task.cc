@@ -104,7 +104,7 @@ void task::remove(held_lock& lock) {
     held[i].take_from(held[i + 1]);
     held[i].key_before = key;
     key = next_key(key, held[i].class_of().id,
-                   held[i].flags.load(std::memory_order_relaxed));
+                   held[i].flags.load(std::memory_order_relaxed) & ~timed_bit);
   }
   depth.store(last, std::memory_order_relaxed);
 }
