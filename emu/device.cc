@@ -5,6 +5,7 @@
 #include "emu/kernel.h"
 #include "emu/parse.h"
 #include "locks/guards.h"
+#include "locks/lock_rule.h"
 
 namespace memhp {
 namespace {

@@ -12,20 +12,26 @@
 // Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
 #pragma once
 
-#include "locks/mutex.h"
-#include "locks/percpu_rwsem.h"
 #include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
 struct hotplug_locks {
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
-  mutex device_hotplug_lock{"device_hotplug_lock"};
-  mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
-  percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
-      "cpu_hotplug_lock"};
-  percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
-      "mem_hotplug_lock"};
+  static constexpr lock_class_key device_hotplug_lock_key{.name = "device_hotplug_lock"};
+  static constexpr lock_class_key acpi_scan_lock_key{.name = "acpi_scan_lock"};
+  static constexpr lock_class_key cpu_hotplug_lock_key{.name = "cpu_hotplug_lock",
+                                                       .wait_type = 0};
+  static constexpr lock_class_key mem_hotplug_lock_key{.name = "mem_hotplug_lock",
+                                                       .wait_type = 0};
+
+  tracked_mutex device_hotplug_lock{device_hotplug_lock_key};
+  tracked_mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){acpi_scan_lock_key};
+  tracked_percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
+      cpu_hotplug_lock_key};
+  tracked_percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
+      mem_hotplug_lock_key};
 
   // For an attribute that holds its own active reference: never waits, or a removal that
   // waits for that reference would wait for us. On failure the write is started again

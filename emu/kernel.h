@@ -76,12 +76,14 @@ struct kernel {
   resource_tree iomem;
   memory_hotplug_parameters parameters;
   std::atomic<online_type> auto_online = online_type::offline;
-  mutex hugetlb_lock{"hugetlb_lock"};  // outside memory_blocks_lock
+  static constexpr lock_class_key hugetlb_lock_key{.name = "hugetlb_lock"};
+  tracked_mutex hugetlb_lock{hugetlb_lock_key};  // outside memory_blocks_lock
   kernfs_root sysfs;
 
   // Every present block by number. Whoever holds a pointer into it beyond the lock holds
   // device_hotplug_lock, under which blocks come and go.
-  rw_semaphore memory_blocks_lock{"xa_lock"};
+  static constexpr lock_class_key memory_blocks_lock_key{.name = "xa_lock"};
+  tracked_rw_semaphore memory_blocks_lock{memory_blocks_lock_key};
   std::map<block_id, std::unique_ptr<memory_block_device>> memory_blocks
       GUARDED_BY(memory_blocks_lock);
 

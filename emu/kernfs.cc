@@ -115,10 +115,13 @@ bool kernfs_node::get_active() {
   do {
     if (seen < 0) return false;
   } while (!active_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire));
+  // It never waits, so to the validator it is a trylock.
+  if (dep_map_) lockdep::acquire(*dep_map_, {.read = read_kind::read, .trylock = true});
   return true;
 }
 
 void kernfs_node::put_active() {
+  if (dep_map_) lockdep::release(*dep_map_);
   // The release makes what the operation did visible to the drain that waits for it.
   const std::int32_t left = active_.fetch_sub(1, std::memory_order_acq_rel) - 1;
   if (left == kernfs_root::deactivated) root_.deactivate_waitq_.wake_all();
@@ -183,6 +186,7 @@ result<kernfs_ref> kernfs_root::create_file(kernfs_node& parent, const attribute
   kernfs_ref node = new_node(parent, attr.name, kernfs_type::file);
   node->mode_ = S_IFREG | attr.mode;
   node->attr_ = &attr;
+  node->dep_map_.emplace(&attr, kernfs_node::active_key);
   node->owner_ = &owner;
   return link_new(node);
 }
@@ -238,7 +242,9 @@ void kernfs_root::remove_subtree(kernfs_node& node) {
   unlink(node);
 }
 
-void kernfs_root::drain(kernfs_node& node) {
+// Not inlined: reports show it, as the kernel's do.
+[[gnu::noinline]] void kernfs_root::drain(kernfs_node& node) {
+  if (node.dep_map_) lockdep::wait_for(*node.dep_map_);
   deactivate_waitq_.wait(
       [&] { return node.active_.load(std::memory_order_acquire) == deactivated; });
 }

@@ -23,13 +23,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "blocks/result.h"
 #include "emu/task.h"
-#include "locks/rwsem.h"
+#include "locks/lockdep.h"
+#include "locks/tracked.h"
 #include "locks/wait_queue.h"
 
 namespace memhp {
@@ -132,6 +134,10 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   // removal has begun.
   std::atomic<std::int32_t> active_ = 0;
   std::atomic<std::int64_t> first_seen_ns_ = 0;  // when stat() first met the node
+  // Of a file: its active reference as a lock that show and store hold to read and the
+  // drain takes to write. Its class is the attribute, so all files of one are one class.
+  static constexpr lock_class_key active_key{.name = "kn->active", .wait_type = 0};
+  std::optional<dep_map> dep_map_;
 
   // Guarded by kernfs_rwsem of the root.
   mode_t mode_ = 0;
@@ -226,14 +232,15 @@ class kernfs_root {
   std::atomic<std::uint64_t> next_ino_ = 1;
   std::atomic<kernfs_observer*> observer_ = nullptr;
   wait_queue deactivate_waitq_;  // woken when an active reference of a dying node ends
-  rw_semaphore kernfs_rwsem_{"&root->kernfs_rwsem"};
+  static constexpr lock_class_key kernfs_rwsem_key{.name = "&root->kernfs_rwsem"};
+  tracked_rw_semaphore kernfs_rwsem_{kernfs_rwsem_key};
   kernfs_ref top_;
 };
 
 // An open file: the position and the content that seq_file keeps between reads.
 //
 // Thread safety: read() and write() of one open file are the caller's to serialize
-// where they run on several threads (the kernel has of->mutex; take `mutex`).
+// where they run on several threads (the kernel has of->mutex; take `tracked_mutex`).
 class kernfs_open_file {
  public:
   // open(2). permission_denied if the wanted access has no mode bit at all (root too),

@@ -12,7 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "locks/mutex.h"
+#include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -45,7 +46,8 @@ class kmsg_ring {
 
   const clock_fn clock_;
   const std::int64_t boot_usec_;
-  mutable mutex lock_{"logbuf_lock"};
+  static constexpr lock_class_key lock_key{.name = "logbuf_lock"};
+  mutable tracked_mutex lock_{lock_key};
   std::uint64_t next_seq_ GUARDED_BY(lock_) = 0;
   std::deque<record> records_ GUARDED_BY(lock_);
 };

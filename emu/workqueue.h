@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -45,7 +45,8 @@ class workqueue {
   }
 
   const runner run_;
-  mutex lock_{"pool->lock"};
+  static constexpr lock_class_key lock_key{.name = "pool->lock"};
+  tracked_mutex lock_{lock_key};
   std::deque<work> waiting_ GUARDED_BY(lock_);
 };
 
