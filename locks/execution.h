@@ -56,7 +56,7 @@ class execution {
   virtual void before_trying_again() = 0;
 
   // The current task found something wrong. Ends the execution.
-  virtual void fail(std::string_view what) = 0;
+  [[noreturn]] virtual void fail(std::string_view what) = 0;
 };
 
 inline constinit execution* controlled = nullptr;
