@@ -72,7 +72,8 @@ struct kernel {
   uevent_log uevents;
   kmsg_ring messages;
   workqueue kacpi_hotplug_wq;
-  wait_queue migrate_waitq;  // woken when a page that kept a block online is free
+  // Woken when a page that kept a block online is free.
+  tracked_wait_queue migrate_waitq{"migrate_waitq"};
   resource_tree iomem;
   memory_hotplug_parameters parameters;
   std::atomic<online_type> auto_online = online_type::offline;

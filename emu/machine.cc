@@ -121,8 +121,11 @@ result<std::size_t> machine::write(std::string_view path, std::string_view text,
   auto file = kernfs_open_file::open(**node, O_WRONLY);
   if (!file) return fail(file.error());
   auto written = (*file)->write(text, by);
-  while (!written && written.error() == restart_no_intr)
+  while (!written && written.error() == restart_no_intr) {
+    if (controlled != nullptr) [[unlikely]]
+      controlled->before_trying_again();
     written = (*file)->write(text, by);
+  }
   return written;
 }
 

@@ -29,6 +29,7 @@ class recorded_reports {
   recorded_reports(const recorded_reports&) = delete;
   recorded_reports& operator=(const recorded_reports&) = delete;
 
+  const std::vector<lockdep_report>& all() const { return all_; }
   std::size_t count() const { return all_.size(); }
   // The last one, if it is of this kind; else an empty one.
   template <class Report>

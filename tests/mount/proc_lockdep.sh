@@ -31,7 +31,7 @@ echo online >$memory/memory4/state
 cat $proc/lockdep >out
 if grep -q device_hotplug_lock out; then
   expect_line out "^[0-9a-f]{16} FD: +[0-9]+ BD: +[0-9]+ [.+]{4}: device_hotplug_lock$"
-  expect_line out "^ -> \[[0-9a-f]{16}\] cpu_hotplug_lock$"
+  expect_line out "^ -> \[[0-9a-f]{16}\] mem_hotplug_lock$"
   cat $proc/lockdep_chains >out
   expect_line out "^irq_context: 0$"
 else
