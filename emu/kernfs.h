@@ -23,16 +23,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "blocks/result.h"
+#include "emu/active_reference.h"
 #include "emu/task.h"
-#include "locks/lockdep.h"
 #include "locks/tracked.h"
-#include "locks/wait_queue.h"
 
 namespace memhp {
 
@@ -112,7 +110,7 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   bool get_active();
   void put_active();
   // True until removal begins.
-  bool active() const { return active_.load(std::memory_order_acquire) >= 0; }
+  bool active() const { return active_.active(); }
 
  private:
   friend class kernfs_root;
@@ -130,14 +128,9 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   kobject* owner_ = nullptr;
   kernfs_ref target_;  // of a link
 
-  // Synchronizes itself: number of active references, plus `deactivated` once
-  // removal has begun.
-  std::atomic<std::int32_t> active_ = 0;
+  // Synchronize themselves.
+  active_reference active_;
   std::atomic<std::int64_t> first_seen_ns_ = 0;  // when stat() first met the node
-  // Of a file: its active reference as a lock that show and store hold to read and the
-  // drain takes to write. Its class is the attribute, so all files of one are one class.
-  static constexpr lock_class_key active_key{.name = "kn->active", .wait_type = 0};
-  std::optional<dep_map> dep_map_;
 
   // Guarded by kernfs_rwsem of the root.
   mode_t mode_ = 0;
@@ -218,20 +211,18 @@ class kernfs_root {
 
  private:
   friend class kernfs_node;
-  static constexpr std::int32_t deactivated = INT32_MIN;
-
   kernfs_ref new_node(kernfs_node& parent, std::string_view name, kernfs_type type);
   result<kernfs_ref> link_new(const kernfs_ref& node);
   void deactivate_subtree(kernfs_node& node) REQUIRES(kernfs_rwsem_);
   void remove_subtree(kernfs_node& node);
-  void drain(kernfs_node& node);
   void unlink(kernfs_node& node);
   kernfs_node::inode_attributes& iattr_of(kernfs_node& node) REQUIRES(kernfs_rwsem_);
 
   const clock_fn now_;
   std::atomic<std::uint64_t> next_ino_ = 1;
   std::atomic<kernfs_observer*> observer_ = nullptr;
-  wait_queue deactivate_waitq_;  // woken when an active reference of a dying node ends
+  // Woken when an active reference of a dying node ends.
+  tracked_wait_queue deactivate_waitq_{"&root->deactivate_waitq"};
   static constexpr lock_class_key kernfs_rwsem_key{.name = "&root->kernfs_rwsem"};
   tracked_rw_semaphore kernfs_rwsem_{kernfs_rwsem_key};
   kernfs_ref top_;

@@ -12,6 +12,7 @@
 #include "emu/memory_device.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
+#include "emu/proc_files.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -67,6 +68,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       nodes{make_nodes(topology)},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
+      messages{environment.now},
       kacpi_hotplug_wq{std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
@@ -76,6 +78,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }
@@ -118,8 +121,11 @@ result<std::size_t> machine::write(std::string_view path, std::string_view text,
   auto file = kernfs_open_file::open(**node, O_WRONLY);
   if (!file) return fail(file.error());
   auto written = (*file)->write(text, by);
-  while (!written && written.error() == restart_no_intr)
+  while (!written && written.error() == restart_no_intr) {
+    if (controlled != nullptr) [[unlikely]]
+      controlled->before_trying_again();
     written = (*file)->write(text, by);
+  }
   return written;
 }
 

@@ -2,10 +2,10 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 #include <algorithm>
 #include <bit>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <span>

@@ -156,6 +156,10 @@ void set_lock_stat(bool on);
   if (detail::mode.load(std::memory_order_relaxed) != 0) [[unlikely]]
     detail::release_on(map, ip);
 }
+// Whether lock_stat wants to hear of waits and holds.
+inline bool counting() {
+  return (detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0;
+}
 // For lock_stat, both between acquire() and release(): the task must wait for the lock;
 // the task has it.
 [[gnu::always_inline]] inline void contended(dep_map& map, const void* ip = nullptr) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "locks/report_words.h"
 
@@ -48,7 +49,7 @@ usage_counts count_usage(const std::vector<proc_class>& classes) {
     counts.written += usage.write ? 1 : 0;
     counts.read += usage.read ? 1 : 0;
     if (!usage.write && !usage.read)
-      ++(each.ops == 0 ? counts.unused : counts.uncategorized);
+      ++(each.validated ? counts.unused : counts.uncategorized);
   }
   return counts;
 }
@@ -154,13 +155,26 @@ std::string lock_stat_header() {
 
 }  // namespace
 
+void sort_by_contentions(std::vector<lock_stat_row>& rows) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> order;
+  order.reserve(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    order.emplace_back(UINT64_MAX - rows[i].stats.contentions(), i);
+  std::ranges::sort(order);
+  std::vector<lock_stat_row> sorted;
+  sorted.reserve(rows.size());
+  for (const auto& [rank, i] : order) sorted.push_back(std::move(rows[i]));
+  rows = std::move(sorted);
+}
+
 std::string lockdep_text(const lockdep_snapshot& snapshot) {
   constexpr std::size_t ops_width = 8;
   constexpr std::size_t count_width = 5;
   std::string text = "all lock classes:\n";
   for (const proc_class& each : snapshot.classes) {
-    text += address(each.key) + " OPS:" + right(each.ops, ops_width) +
-            " FD:" + right(each.forward, count_width) +
+    text += address(each.key);
+    if (each.ops) text += " OPS:" + right(*each.ops, ops_width);
+    text += " FD:" + right(each.forward, count_width) +
             " BD:" + right(each.backward, count_width) + " " +
             usage_text(each.lock.usage, format) + ": " + name_text(each.lock, format) +
             "\n";
@@ -220,9 +234,7 @@ std::string lock_stat_text(std::vector<lock_stat_row> rows, bool debug_locks) {
         "*WARNING* lock debugging disabled!! - possibly due to a "
         "lockdep warning\n";
   text += lock_stat_header();
-  std::ranges::stable_sort(rows, std::ranges::greater{}, [](const lock_stat_row& row) {
-    return row.stats.contentions();
-  });
+  sort_by_contentions(rows);
   for (const lock_stat_row& row : rows) text += class_lines(row);
   return text;
 }

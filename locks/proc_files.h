@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,12 @@ namespace memhp {
 struct proc_class {
   reported_class lock;
   const void* key = nullptr;
-  std::uint64_t ops = 0;                // acquisitions
+  // Acquisitions, as kernels with CONFIG_DEBUG_LOCKDEP count them.
+  std::optional<std::uint64_t> ops = std::nullopt;
   std::uint64_t forward = 1;            // classes reachable from it, itself included
   std::uint64_t backward = 1;           // classes that reach it, itself included
   std::vector<std::size_t> successors;  // taken directly while it was held
+  bool validated = true;
 };
 
 // A sequence of classes that some task held at once, outermost first.
@@ -67,6 +70,9 @@ struct lock_stat_row {
   reported_class lock;
   lock_class_stats stats;
 };
+
+// The most contended class first; equals keep their order.
+void sort_by_contentions(std::vector<lock_stat_row>& rows);
 
 // /proc/lockdep: every class with its direct successors.
 std::string lockdep_text(const lockdep_snapshot& snapshot);

@@ -44,11 +44,12 @@ const symbol_table& program_symbols() {
 // A return address points behind the call, which may be the last instruction of its
 // function: the function is looked up one byte before it, as the kernel's %pB does.
 place look_up(const void* ip) {
+  const auto* const call_at = static_cast<const char*>(ip) - 1;
   const auto address = reinterpret_cast<std::uintptr_t>(ip);
   const auto call = address - 1;
   Dl_info info{};
   void* extra = nullptr;
-  if (dladdr1(reinterpret_cast<const void*>(call), &info, &extra, RTLD_DL_SYMENT) == 0)
+  if (dladdr1(call_at, &info, &extra, RTLD_DL_SYMENT) == 0)
     return {.function = {}, .offset = address};
   const auto base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   place found{
@@ -67,7 +68,7 @@ place look_up(const void* ip) {
   if (dladdr(reinterpret_cast<const void*>(&look_up), &self) == 0 ||
       self.dli_fbase != info.dli_fbase)
     return found;
-  const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(base);
+  const auto* elf = static_cast<const ElfW(Ehdr)*>(info.dli_fbase);
   const std::uintptr_t load = elf->e_type == ET_DYN ? base : 0;
   if (const auto* symbol = program_symbols().find(call - load)) {
     found.function = demangle(symbol->name.c_str());
@@ -90,6 +91,7 @@ _Unwind_Reason_Code visit(_Unwind_Context* context, void* argument) {
     --state.skip;
     return _URC_NO_REASON;
   }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the unwinder has numbers only
   state.trace.add({.ip = reinterpret_cast<const void*>(ip)});
   return state.trace.frames().size() == stack_trace::max_frames ? _URC_END_OF_STACK
                                                                 : _URC_NO_REASON;

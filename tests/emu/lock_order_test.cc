@@ -24,7 +24,8 @@ TEST(LockOrder, OfThePatchedKernelIsQuiet) {
   const recorded_reports reports;
   test_machine m{with_dimm(2)};
   use_everything(m);
-  for (const lockdep_report& report : reports.all()) ADD_FAILURE() << to_text(report, report_format_6_1);
+  for (const lockdep_report& report : reports.all())
+    ADD_FAILURE() << to_text(report, report_format_6_1);
   EXPECT_GT(lockdep::count().direct_dependencies, 10U);  // it did look
 }
 

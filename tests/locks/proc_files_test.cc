@@ -42,7 +42,7 @@ lockdep_snapshot small_snapshot() {
        .backward = 2,
        .successors = {2}},
       {.lock = slab, .key = at_address(0x3000), .ops = 1, .forward = 1, .backward = 3},
-      {.lock = device, .key = at_address(0x4000), .ops = 9}};
+      {.lock = device, .key = at_address(0x4000), .ops = 9, .validated = false}};
   snapshot.chains = {{0, 1}, {0, 1, 2}};
   snapshot.max_classes = 8192;
   snapshot.direct_dependencies = {.used = 2, .max = 64};
@@ -87,6 +87,13 @@ TEST(ProcLockdep, ListsChains) {
 
 TEST(ProcLockdep, CountsThings) {
   expect_golden("proc_lockdep_stats.txt", lockdep_stats_text(small_snapshot()));
+}
+
+TEST(ProcLockdep, LeavesOutAcquisitionsThatNobodyCounted) {
+  lockdep_snapshot snapshot = small_snapshot();
+  for (proc_class& each : snapshot.classes) each.ops.reset();
+  EXPECT_THAT(lockdep_text(snapshot),
+              HasSubstr("\n0000000000003000 FD:    1 BD:    3 +.+.: slab_mutex#12/1\n"));
 }
 
 TEST(ProcLockdep, HasAHeaderWithNothingBelow) {
