@@ -21,7 +21,10 @@ bool active_reference::get() {
     if (seen < 0) return false;
   } while (!count_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire));
   // It never waits, so to the validator it is a trylock.
-  if (map_) lockdep::acquire(*map_, {.read = read_kind::read, .trylock = true});
+  if (map_) {
+    lockdep::acquire(*map_, {.read = read_kind::read, .trylock = true});
+    lockdep::acquired(*map_);
+  }
   return true;
 }
 

@@ -37,6 +37,9 @@ page_pin       "ADDRESS [COUNT]": pages that can be moved, but not now. Offlinin
                block waits in going-offline until they are unpinned or a signal comes.
 page_unpin     the same words: lets go.
 uevents        the last 1024 uevents, oldest first, one a line.
+proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_stats and
+               lock_stat (0 clears) in the formats of /proc; kmsg, what the kernel said;
+               sys/kernel/lock_stat, 1 counts waits and holds of locks.
 help           this text.
 
 Errors are injected as on a kernel with notifier error injection: write a negative errno

@@ -5,10 +5,12 @@
 // after construction.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "blocks/phys_memory.h"
 #include "emu/hotplug_locks.h"
 #include "emu/kernfs.h"
+#include "emu/kmsg.h"
 #include "emu/machine.h"
 #include "emu/resource.h"
 #include "emu/uevent.h"
@@ -33,6 +36,7 @@ class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
+class proc_files;
 
 // memory_hotplug.online_policy.
 enum class online_policy : std::uint8_t { contig_zones, auto_movable };
@@ -66,6 +70,7 @@ struct kernel {
   memmap pages;
   memory_notifier_chain memory_chain;
   uevent_log uevents;
+  kmsg_ring messages;
   workqueue kacpi_hotplug_wq;
   // Woken when a page that kept a block online is free.
   tracked_wait_queue migrate_waitq{"migrate_waitq"};
@@ -89,11 +94,18 @@ struct kernel {
   std::unique_ptr<memory_subsystem> memory_dir;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
+  std::unique_ptr<proc_files> proc;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 
-  // pr_info() and pr_warn().
-  void printk(const std::string& line) const {
-    if (log) log(line);
+  // pr_info() and pr_warn(): to the log and to proc/kmsg, a record for each line.
+  void printk(const std::string& text, log_level level = log_level::info) {
+    messages.print(level, text);
+    if (!log) return;
+    for (std::string_view rest = text; !rest.empty();) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      log(std::string{line});
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    }
   }
   bool node_possible(int nid) const {
     return nid >= 0 && static_cast<std::size_t>(nid) < nodes.size();

@@ -12,6 +12,7 @@
 #include "emu/memory_device.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
+#include "emu/proc_files.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -68,6 +69,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       locks{config.rules.gate},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
+      messages{environment.now},
       kacpi_hotplug_wq{std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
@@ -77,6 +79,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }

@@ -13,8 +13,9 @@
 // The rows of all locks lie side by side, 16 bytes per lock and row (percpu_arena.h).
 //
 // Thread safety: any thread, and signal handlers: an increment is one instruction.
-// Cost: five instructions. Memory order: an increment is a release on x86-64 (stores are
-// not reordered) and by its instruction on aarch64; the compiler moves nothing across it.
+// Cost: five instructions, and two for the look at a gate. Memory order: an increment is
+// a release on x86-64 (stores are not reordered) and by its instruction on aarch64; the
+// compiler moves nothing across it.
 //
 // Source: rseq(2), <sys/rseq.h> of glibc 2.35; the two counts are SRCU's.
 #pragma once
@@ -58,11 +59,14 @@ extern constinit std::ptrdiff_t rseq_offset;
 void add_to_thread_row(std::byte* row0);
 
 #if MEMHP_RSEQ
-// One increment at row0 + (cpu << percpu_row_shift). Between 1: and 2: the kernel sends
-// the thread to 4: if it takes the CPU away; the increment is the last instruction, so
-// then nothing has happened yet and the sequence begins anew.
-[[gnu::always_inline]] inline void add_to_cpu_row(std::byte* row0) {
-  asm volatile(
+// One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
+// false if it is not 0. Between 1: and 2: the kernel sends the thread to 4: if it takes
+// the CPU away; the increment is the last instruction, so then nothing has happened yet
+// and the sequence begins anew. The look comes after the sequence.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool add_to_cpu_row(
+    std::byte* row0, const std::atomic<std::uint32_t>& gate) {
+  asm goto(
       ".pushsection __rseq_cs, \"aw?\"\n\t"
       ".balign 32\n"
       "3:\n\t"
@@ -75,8 +79,10 @@ void add_to_thread_row(std::byte* row0);
       "1:\n\t"
       "movl %%fs:4(%[rseq]), %%eax\n\t"  // rseq->cpu_id
       "shlq %[shift], %%rax\n\t"
-      "incq (%[row0], %%rax)\n"
+      "incq %c[offset](%[row0], %%rax)\n"
       "2:\n\t"
+      "cmpl $0, %[gate]\n\t"
+      "jne %l[closed]\n\t"
       ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
       ".byte 0x0f, 0xb9, 0x3d\n\t"  // the kernel wants the signature before 4:
       ".long %c[signature]\n"
@@ -84,23 +90,29 @@ void add_to_thread_row(std::byte* row0);
       "jmp 5b\n\t"
       ".popsection\n\t"
       :
-      : [rseq] "r"(rseq_offset), [row0] "r"(row0), [shift] "i"(percpu_row_shift),
-        [signature] "i"(RSEQ_SIG)
-      : "memory", "cc", "rax");
+      : [rseq] "r"(rseq_offset), [row0] "r"(row0), [gate] "m"(gate), [offset] "i"(Offset),
+        [shift] "i"(percpu_row_shift), [signature] "i"(RSEQ_SIG)
+      : "memory", "cc", "rax"
+      : closed);
+  return true;
+closed:
+  return false;
 }
 #endif
 
 }  // namespace detail
 
-// Adds 1 to the word `row0` of the row that is ours.
-[[gnu::always_inline]] inline void percpu_add(std::byte* row0) {
+// Adds 1 to the word at `Offset` of the pair whose row 0 is at `row0`, in the row that is
+// ours, and says whether `gate` is 0 then: an acquire load, compiler order before it.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool percpu_add(std::byte* row0,
+                                              const std::atomic<std::uint32_t>& gate) {
 #if MEMHP_RSEQ
-  if (detail::rows == detail::row_kind::cpu) [[likely]] {
-    detail::add_to_cpu_row(row0);
-    return;
-  }
+  if (detail::rows == detail::row_kind::cpu) [[likely]]
+    return detail::add_to_cpu_row<Offset>(row0, gate);
 #endif
-  detail::add_to_thread_row(row0);
+  detail::add_to_thread_row(row0 + Offset);
+  return gate.load(std::memory_order_acquire) == 0;
 }
 
 // Decides what rows are, the first time. Every lock calls it before it is used.

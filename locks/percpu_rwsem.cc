@@ -76,7 +76,7 @@ percpu_rw_semaphore::~percpu_rw_semaphore() {
   percpu_arena_give_back(place_);
 }
 
-void percpu_rw_semaphore::reset_after_fork() {
+void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
   state_.store(asymmetric_ ? idle : fenced, std::memory_order_relaxed);
   drainer_sleeps_.store(0, std::memory_order_relaxed);
   waiters_.store(0, std::memory_order_relaxed);
@@ -108,7 +108,7 @@ void percpu_rw_semaphore::lock_shared_slow() {
     back_out();
     waiter self{.writer = false};
     if (enqueue_or_go_on(self)) return await_grant(self);
-    percpu_add(acquired());  // the gate has opened: once more
+    count_in();  // the gate has opened: once more
   }
 }
 
@@ -120,7 +120,7 @@ bool percpu_rw_semaphore::try_lock_shared_slow() {
 
 // Counts a reader that may not enter out again.
 void percpu_rw_semaphore::back_out() {
-  percpu_add(released());
+  count_out();
   full_fence();
   wake_drainer();
 }
@@ -169,8 +169,8 @@ void percpu_rw_semaphore::lock() {
 bool percpu_rw_semaphore::no_reader_left() const {
   const unsigned rows = percpu_rows();
   const auto pair = [this](unsigned row) -> const percpu_counts& {
-    return *reinterpret_cast<const percpu_counts*>(place_ +
-                                                 (std::size_t{row} << percpu_row_shift));
+    return *reinterpret_cast<const percpu_counts*>(
+        place_ + (std::size_t{row} << percpu_row_shift));
   };
   std::uint64_t difference = 0;
   for (unsigned row = 0; row < rows; ++row)
@@ -202,8 +202,8 @@ void percpu_rw_semaphore::remember_reads() {
   std::uint64_t reads = 0;
   const unsigned rows = percpu_rows();
   for (unsigned row = 0; row < rows; ++row)
-    reads += reinterpret_cast<const percpu_counts*>(place_ +
-                                                  (std::size_t{row} << percpu_row_shift))
+    reads += reinterpret_cast<const percpu_counts*>(
+                 place_ + (std::size_t{row} << percpu_row_shift))
                  ->acquired.load(std::memory_order_relaxed);
   reads_between_ = reads - reads_before_;
   reads_before_ = reads;
@@ -252,7 +252,7 @@ percpu_rw_semaphore::waiter* percpu_rw_semaphore::hand_over(bool from_idle) {
     head_ = last->next;
     to_writer = last->writer;
     last->from_idle = from_idle;
-    if (!to_writer) percpu_add(acquired());  // invariant 4
+    if (!to_writer) count_in();  // invariant 4
     waiters_.fetch_sub(1, std::memory_order_relaxed);
   }
   if (head_ == nullptr) tail_ = nullptr;

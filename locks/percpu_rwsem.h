@@ -75,18 +75,14 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // the gate and then scans. One of the two sees the other: by the writer's barrier if
     // it found the lock idle, by the fence in lock_shared_slow() if fenced. Without, both
     // could miss, and reader and writer be in together.
-    percpu_add(acquired());
     // C pairs with D in unlock(): what the last writer wrote is seen.
-    if (state_.load(std::memory_order_acquire) != idle) [[unlikely]]
+    if (!count_in()) [[unlikely]]
       lock_shared_slow();
   }
 
   // percpu_down_read_trylock(). Fails only while a writer holds it or waits for it.
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
-    percpu_add(acquired());  // A
-    if (state_.load(std::memory_order_acquire) == idle) [[likely]]
-      return true;
-    return try_lock_shared_slow();
+    return count_in() || try_lock_shared_slow();  // A, C
   }
 
   // percpu_up_read().
@@ -95,8 +91,7 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // sees it gone. G: this store, then the load; H in drain() is the other side: a
     // writer that is about to sleep. Without it, the reader could see no writer and the
     // writer no unlock, and sleep for ever.
-    percpu_add(released());
-    if (state_.load(std::memory_order_relaxed) != idle) [[unlikely]]
+    if (!count_out()) [[unlikely]]
       unlock_shared_slow();
   }
 
@@ -110,6 +105,8 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     return state_.load(std::memory_order_relaxed) == blocked;
   }
   bool is_read_locked() const { return !is_write_locked() && !no_reader_left(); }
+  // How many wait in the queue.
+  unsigned waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
   // While one lives, the lock stays fenced between writes: each write costs no barrier,
   // each read a fence. For probe and remove storms; cgroup's favordynmods does the same.
@@ -130,11 +127,16 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   void reset_after_fork();
 
  private:
-  enum : std::uint32_t { idle, fenced, blocked };
+  enum : std::uint32_t { idle, fenced, blocked };  // idle is 0 for percpu_add()
   struct waiter;
 
-  std::byte* acquired() const { return place_; }
-  std::byte* released() const { return place_ + offsetof(percpu_counts, released); }
+  // Count one reader; true if the lock is idle then.
+  bool count_in() {
+    return percpu_add<offsetof(percpu_counts, acquired)>(place_, state_);
+  }
+  bool count_out() {
+    return percpu_add<offsetof(percpu_counts, released)>(place_, state_);
+  }
 
   void lock_shared_slow();
   bool try_lock_shared_slow();

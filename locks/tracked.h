@@ -92,6 +92,21 @@ class raw_or_object {
 
 [[noreturn, gnu::cold]] void not_held(const dep_map& map, const char* wanted);
 
+// LOCK_CONTENDED(): takes a raw lock of which the validator knows already. While
+// lock_stat counts, it tries first, so that a wait is known to be one.
+template <class Try, class Wait>
+[[gnu::always_inline]] inline void take(dep_map& map, Try try_now, Wait wait) {
+  if (!lockdep::counting()) [[likely]] {
+    wait();
+    return;
+  }
+  if (!try_now()) {
+    lockdep::contended(map);
+    wait();
+  }
+  lockdep::acquired(map);
+}
+
 // A lock that can be held to write, by one that is known: the part that all have.
 template <class Raw>
 class owned_lock {
@@ -125,7 +140,9 @@ class owned_rw_lock : public owned_lock<Raw> {
   [[gnu::always_inline]] void read_lock() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(this->map_, {.read = read_kind::read});
     if (controlled == nullptr) [[likely]]
-      this->lock_.raw().lock_shared();
+      take(
+          this->map_, [this] { return this->lock_.raw().try_lock_shared(); },
+          [this] { this->lock_.raw().lock_shared(); });
     else
       this->lock_.step(lock_op::read_lock);
   }
@@ -133,8 +150,10 @@ class owned_rw_lock : public owned_lock<Raw> {
     const bool got = controlled == nullptr
                          ? this->lock_.raw().try_lock_shared()
                          : this->lock_.step(lock_op::try_read_lock) != 0;
-    if (got) lockdep::acquire(this->map_, {.read = read_kind::read, .trylock = true});
-    return got;
+    if (!got) return false;
+    lockdep::acquire(this->map_, {.read = read_kind::read, .trylock = true});
+    lockdep::acquired(this->map_);
+    return true;
   }
   [[gnu::always_inline]] void read_unlock() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::release(this->map_);
@@ -146,7 +165,9 @@ class owned_rw_lock : public owned_lock<Raw> {
   [[gnu::always_inline]] void write_lock() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(this->map_, {});
     if (controlled == nullptr) [[likely]] {
-      this->lock_.raw().lock();
+      take(
+          this->map_, [this] { return try_write(this->lock_.raw()); },
+          [this] { this->lock_.raw().lock(); });
       this->owner_.set();
       return;
     }
@@ -162,6 +183,18 @@ class owned_rw_lock : public owned_lock<Raw> {
       return;
     }
     this->lock_.step(lock_op::write_unlock);
+  }
+  // As the kernel's, a percpu rwsem has no write trylock. If somebody has it now, a
+  // writer will wait; if nobody has, it is taken at once but for a reader that comes in
+  // between.
+  static bool try_write(Raw& raw) NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { raw.try_lock(); }) {
+      return raw.try_lock();
+    } else {
+      if (raw.is_read_locked() || raw.is_write_locked()) return false;
+      raw.lock();
+      return true;
+    }
   }
   bool is_read_locked() const {
     return controlled == nullptr ? this->lock_.raw().is_read_locked()
@@ -186,7 +219,9 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
       ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {.subclass = subclass});
     if (controlled == nullptr) [[likely]] {
-      lock_.raw().lock();
+      detail::take(
+          map_, [this] { return lock_.raw().try_lock(); },
+          [this] { lock_.raw().lock(); });
       owner_.set();
       return;
     }
@@ -200,6 +235,7 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
       return false;
     }
     lockdep::acquire(map_, {.trylock = true});
+    lockdep::acquired(map_);
     return true;
   }
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
