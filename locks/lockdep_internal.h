@@ -208,7 +208,7 @@ struct validator {
   on_error policy GUARDED_BY(lock) = on_error::abort;
 
   // Keys of chains that were looked at. Searched without, changed with the lock.
-  grow_only_table<std::uint64_t, chain_hash> known{1U << 12};
+  grow_only_table<std::uint64_t, chain_hash> known{1U << 10};
 
   static validator& instance();
 };

@@ -28,8 +28,10 @@ constexpr lock_class_key key_unchecked{"unchecked", 3, lock_validation::off};
 
 #ifdef __SANITIZE_THREAD__
 constexpr int stress_rounds = 100;
+constexpr int many_locks = 300;
 #else
 constexpr int stress_rounds = 2000;
+constexpr int many_locks = 3000;
 #endif
 
 struct Lockdep : testing::Test {
@@ -316,7 +318,7 @@ TEST_F(Lockdep, ManyThreadsWithOneOrderAreQuiet) {
 
 TEST_F(Lockdep, TablesGrow) {
   std::vector<std::unique_ptr<dep_map>> many;
-  for (int i = 0; i < 3000; ++i)
+  for (int i = 0; i < many_locks; ++i)
     many.push_back(std::make_unique<dep_map>(&many + 1 + i, key_a));
   for (std::size_t i = 0; i + 1 < many.size(); ++i)
     nest({many[i].get(), many[i + 1].get()});
