@@ -1,72 +1,147 @@
 #include "locks/lock_class.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
-#include <utility>
+
+#include "locks/grow_only_table.h"
 
 namespace memhp {
 namespace {
 
-// Grows only; a deque keeps its elements where they are.
-struct class_table {
-  std::mutex lock;
-  std::deque<lock_class> classes;
-  std::map<std::pair<const void*, unsigned>, lock_class*> by_key;
-  std::map<std::string, unsigned, std::less<>> versions;  // keys seen of each name
+constexpr std::uint8_t used_to_write = 1;
+constexpr std::uint8_t used_to_read = 2;
+constexpr std::uint8_t held_to_write = 4;
+constexpr std::uint8_t held_to_read = 8;
+
+// The name is left out: few classes share an address, and those are told apart later.
+std::uint64_t hash_of(const void* key, unsigned subclass) {
+  const auto address = reinterpret_cast<std::uintptr_t>(key) + subclass;
+  return (address * 0x9E3779B97F4A7C15) >> 20;
+}
+
+struct class_hash {
+  std::uint64_t operator()(const lock_class* cls) const {
+    return hash_of(cls->key, cls->subclass);
+  }
 };
-
-// Never destroyed: locks in static storage outlive every destructor.
-class_table& table() {
-  static auto& made = *new class_table;
-  return made;
-}
-
-// name_version of the kernel: the second key of a name is "name#2". Subclasses of one key
-// share its version.
-std::string versioned_name(class_table& known, const void* key, std::string_view name) {
-  const auto sibling = known.by_key.lower_bound({key, 0});
-  if (sibling != known.by_key.end() && sibling->first.first == key)
-    return sibling->second->name;
-  auto [version, is_new] = known.versions.try_emplace(std::string{name}, 0);
-  if (++version->second == 1) return std::string{name};
-  return std::string{name} + "#" + std::to_string(version->second);
-}
 
 }  // namespace
 
+struct lock_class_table {
+  std::mutex lock;
+  std::deque<lock_class> classes;  // by id; a deque keeps its elements where they are
+  std::vector<lock_class*> registered;
+  std::map<std::string, std::vector<lock_class*>, std::less<>> by_name;  // registered
+  grow_only_table<lock_class*, class_hash> by_key;
+
+  // Never destroyed: locks in static storage outlive every destructor.
+  static lock_class_table& instance() {
+    static auto& made = *new lock_class_table;
+    return made;
+  }
+
+  lock_class* find(const void* key, unsigned subclass, std::string_view name) const {
+    return by_key.find(hash_of(key, subclass), [&](const lock_class* cls) {
+      return cls->key == key && cls->subclass == subclass && cls->name == name;
+    });
+  }
+
+  lock_class& find_or_make(const void* key, unsigned subclass,
+                           const lock_class_key& like) {
+    const std::lock_guard hold{lock};
+    if (lock_class* known = find(key, subclass, like.name)) return *known;
+    const auto id = static_cast<std::uint32_t>(classes.size());
+    lock_class& made = classes.emplace_back(id, key, subclass, like);
+    by_key.insert(&made);
+    return made;
+  }
+
+  // count_matching_names(): a subclass has the version of its siblings, another key one
+  // more than the last.
+  void give_version(lock_class& cls) {
+    const std::lock_guard hold{lock};
+    if (cls.version() != 0) return;
+    auto& same_name = by_name[cls.name];
+    int version = 1;
+    for (const lock_class* other : same_name) {
+      if (other->key == cls.key) {
+        version = other->version();
+        break;
+      }
+      version = std::max(version, other->version() + 1);
+    }
+    same_name.push_back(&cls);
+    registered.push_back(&cls);
+    cls.version_.store(version, std::memory_order_relaxed);
+  }
+
+  void forget() {
+    const std::lock_guard hold{lock};
+    for (lock_class* cls : registered) {
+      cls->version_.store(0, std::memory_order_relaxed);
+      cls->usage_.store(0, std::memory_order_relaxed);
+    }
+    registered.clear();
+    by_name.clear();
+  }
+};
+
+void lock_class::mark_used(read_kind how, bool held) {
+  if (!validated) return;  // as the kernel: its usage stays all dots
+  std::uint8_t bits = how == read_kind::write ? used_to_write : used_to_read;
+  if (held) bits |= how == read_kind::write ? held_to_write : held_to_read;
+  usage_.fetch_or(bits, std::memory_order_relaxed);
+}
+
+lock_usage lock_class::usage() const {
+  const std::uint8_t bits = usage_.load(std::memory_order_relaxed);
+  return {.write = (bits & used_to_write) != 0,
+          .read = (bits & used_to_read) != 0,
+          .reclaim_write = (bits & held_to_write) != 0,
+          .reclaim_read = (bits & held_to_read) != 0};
+}
+
+reported_class lock_class::described() const {
+  return {.name = name,
+          .version = std::max(1, version()),
+          .subclass = static_cast<int>(subclass),
+          .usage = usage(),
+          .wait_outer = wait_type,
+          .wait_inner = wait_type,
+          .percpu_rwsem = percpu_rwsem};
+}
+
 std::string lock_class::full_name() const {
-  return subclass == 0 ? name : name + "/" + std::to_string(subclass);
+  return name_text(described(), report_format_6_1);
 }
 
 lock_class& find_lock_class(const void* key, unsigned subclass,
                             const lock_class_key& like) {
-  class_table& known = table();
-  const std::lock_guard hold{known.lock};
-  if (const auto hit = known.by_key.find({key, subclass}); hit != known.by_key.end())
-    return *hit->second;
-  std::string name = versioned_name(known, key, like.name);
-  const auto id = static_cast<unsigned>(known.classes.size());
-  lock_class& made = known.classes.emplace_back(id, key, subclass, std::move(name), like);
-  known.by_key.emplace(std::pair{key, subclass}, &made);
-  return made;
+  auto& table = lock_class_table::instance();
+  if (lock_class* known = table.find(key, subclass, like.name)) return *known;
+  return table.find_or_make(key, subclass, like);
 }
 
-void for_each_lock_class(const std::function<void(lock_class&)>& visit) {
-  class_table& known = table();
-  std::size_t count = 0;
-  {
-    const std::lock_guard hold{known.lock};
-    count = known.classes.size();
-  }
-  for (std::size_t id = 0; id < count; ++id)
-    visit(lock_class_at(static_cast<unsigned>(id)));
+void register_lock_class(lock_class& cls) {
+  if (cls.version() == 0) lock_class_table::instance().give_version(cls);
 }
 
-lock_class& lock_class_at(unsigned id) {
-  class_table& known = table();
-  const std::lock_guard hold{known.lock};
-  return known.classes[id];
+std::vector<lock_class*> registered_lock_classes() {
+  auto& table = lock_class_table::instance();
+  const std::lock_guard hold{table.lock};
+  return table.registered;
+}
+
+lock_class& lock_class_at(std::uint32_t id) {
+  auto& table = lock_class_table::instance();
+  const std::lock_guard hold{table.lock};
+  return table.classes[id];
+}
+
+void forget_lock_classes() {
+  lock_class_table::instance().forget();
 }
 
 }  // namespace memhp

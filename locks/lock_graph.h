@@ -5,8 +5,14 @@
 // nobody but a writer who has the lock. A path is strong if no edge into a recursive read
 // is followed by an edge out of a shared hold; only a strong cycle can deadlock.
 //
-// A pure data structure: no locking inside, nodes are numbers. Adding an edge is
-// O(edges out of its start), a search visits each edge at most twice.
+// Invariants (check_invariants() tests them):
+//   1. There is one edge from a node to another; it has at least one kind.
+//   2. An edge is in the list of its start, in that of its end, and in the index.
+//   3. Edges keep their place, in the order in which they were added.
+//
+// Thread safety: none. A pure data structure, no locking inside; nodes are small numbers
+// that come into being when an edge names them. Adding or finding an edge is O(1)
+// expected; a search visits each edge at most twice.
 //
 // Mirrors the dependency bits, __bfs() and check_noncircular() of
 // kernel/locking/lockdep.c (5.10 and later). Where the kernel visits a node once, this
@@ -14,8 +20,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "locks/lock_class.h"
@@ -38,39 +45,55 @@ constexpr std::uint8_t mask(dep_kind kind) {
 
 class lock_graph {
  public:
-  using node = unsigned;
+  using node = std::uint32_t;
   struct edge {
+    node from;
     node to;
     std::uint8_t kinds;  // dep_kinds seen
+    bool direct;         // at least once nothing was held in between
     unsigned payload;    // of the first time: the caller's, e.g. where a stack is kept
   };
+  // An edge of a path, and the kind by which the path uses it.
   struct step {
     node from;
     node to;
+    dep_kind kind;
     unsigned payload;
   };
+  // Edges added or widened by add_edge().
+  enum class added : std::uint8_t { nothing, kind, edge };
 
-  // Nodes come into being when an edge names them.
   bool has_edge(node from, node to, dep_kind kind) const;
-  // Adds a kind to the edge; false if that was known. `payload` is kept if the edge is
-  // new.
-  bool add_edge(node from, node to, dep_kind kind, unsigned payload);
+  // `payload` is kept if the edge is new; `direct` is kept if it was ever true.
+  added add_edge(node from, node to, dep_kind kind, unsigned payload, bool direct = true);
 
   // A task holds `held` (as held_as) and wants `wanted` (as wanted_as). If that closes a
-  // strong cycle: the shortest path of known edges from `wanted` to `held`; empty if the
-  // two are one node. Otherwise nothing.
+  // strong cycle: the shortest walk of known edges from `wanted` to `held`; empty if the
+  // two are one node. Otherwise nothing. The walk visits no node twice unless the graph
+  // has a strong cycle already.
   std::optional<std::vector<step>> find_strong_path(node wanted, read_kind wanted_as,
                                                     node held, read_kind held_as) const;
 
-  std::size_t edges() const { return edges_; }
-  const std::vector<edge>& edges_from(node from) const;
-  // Nodes that can be reached from `from`, itself included.
-  std::size_t count_reachable(node from) const;
+  std::span<const edge> edges() const { return edges_; }
+  // Indices into edges().
+  std::span<const std::uint32_t> edges_from(node from) const;
+  std::span<const std::uint32_t> edges_to(node to) const;
+  // Nodes on strong paths from and to this one, itself included.
+  std::size_t count_forward(node from) const;
+  std::size_t count_backward(node to) const;
+
   void clear();
+  bool check_invariants() const;
 
  private:
-  std::vector<std::vector<edge>> out_;
-  std::size_t edges_ = 0;
+  static std::uint64_t pair_of(node from, node to) {
+    return std::uint64_t{from} << 32 | to;
+  }
+
+  std::vector<edge> edges_;
+  std::vector<std::vector<std::uint32_t>> out_;
+  std::vector<std::vector<std::uint32_t>> in_;
+  std::unordered_map<std::uint64_t, std::uint32_t> index_;  // (from, to) -> edge
 };
 
 }  // namespace memhp

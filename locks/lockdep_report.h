@@ -1,86 +1,183 @@
-// What the validator found, as facts, and the kernel's words for it.
+// What the validator found, as facts, and those facts in the kernel's words.
 //
-// Facts first: tests and tools look at lockdep_report, people read to_text(). The words
-// changed over the years; report_style says whose they are, so that a report can be laid
-// beside the one of the kernel in question.
+// Everything here is pure: a report is a plain struct, to_text() makes a string of it and
+// asks nobody. So a report can be kept, compared, sent elsewhere, and written in the
+// words of any era, whatever the validator does meanwhile.
 //
-// Thread safety: values and pure functions.
+// Layouts as printed by kernel/locking/lockdep.c of the eras that report_format names;
+// those of 4.10, 5.5 and 5.12 follow published reports line by line. Texts end with a
+// newline, and lines that the kernel prints before its first ruler are left out.
 //
-// Mirrors print_circular_bug(), print_deadlock_bug() and their kin in
-// kernel/locking/lockdep.c (4.10, 5.5, 5.12, 6.1).
+// Thread safety: plain values.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
-#include "locks/lock_class.h"
 #include "locks/stack_trace.h"
 
 namespace memhp {
 
-struct report_style {
-  std::string_view kernel = "memhp";   // the kernel's ident line
-  bool info_header = false;            // "[ INFO: ... ]": up to 4.10
-  bool reclaim_usage = false;          // six usage characters: up to 4.14
-  bool wait_types = true;              // {outer:inner}: since 5.7
-  bool read_locks_named = true;        // rlock(: since 6.1
-  bool pointers_in_held_lines = true;  // "ADDR (name)": since 4.15
+// How reports of one range of kernels differ from the others'.
+struct report_format {
+  std::string_view kernels;    // the first one that prints so
+  bool info_brackets = false;  // "[ INFO: possible ... ]" instead of "WARNING: possible"
+  bool reclaim_usage = false;  // two more usage characters, for use during page reclaim
+  bool bracketed_ip = false;   // "[<ip>] function", and no address of the lock
+  bool rw_sem_names = false;   // a percpu rwsem is called NAME.rw_sem
+  bool wait_types = false;     // {outer:inner} behind the usage
+  bool rlock = false;          // rlock() in the scenario where a lock is read
+  bool task_marks = false;     // <TASK> around a backtrace
 };
-inline constexpr report_style style_4_10{.kernel = "4.10.0",
-                                         .info_header = true,
-                                         .reclaim_usage = true,
-                                         .wait_types = false,
-                                         .read_locks_named = false,
-                                         .pointers_in_held_lines = false};
-inline constexpr report_style style_5_5{
-    .kernel = "5.5.0", .wait_types = false, .read_locks_named = false};
-inline constexpr report_style style_5_12{.kernel = "5.12.0", .read_locks_named = false};
-inline constexpr report_style style_6_1{.kernel = "6.1.0"};
 
-// A lock as a line of a report shows it.
+// Oldest first.
+inline constexpr report_format report_format_4_10{.kernels = "4.10",
+                                                  .info_brackets = true,
+                                                  .reclaim_usage = true,
+                                                  .bracketed_ip = true};
+inline constexpr report_format report_format_4_11{
+    .kernels = "4.11", .reclaim_usage = true, .bracketed_ip = true};
+// The embedded rwsem of percpu rwsems was in 4.10 too; its name shows once the hotplug
+// locks are percpu rwsems.
+inline constexpr report_format report_format_4_13{
+    .kernels = "4.13", .reclaim_usage = true, .bracketed_ip = true, .rw_sem_names = true};
+inline constexpr report_format report_format_4_14{
+    .kernels = "4.14", .bracketed_ip = true, .rw_sem_names = true};
+inline constexpr report_format report_format_4_17{.kernels = "4.17",
+                                                  .rw_sem_names = true};
+inline constexpr report_format report_format_5_7{.kernels = "5.7", .wait_types = true};
+inline constexpr report_format report_format_5_16{
+    .kernels = "5.16", .wait_types = true, .task_marks = true};
+inline constexpr report_format report_format_6_1{
+    .kernels = "6.1.192", .wait_types = true, .rlock = true, .task_marks = true};
+
+// How a class was used in process context. Interrupts do not exist here, so that a place
+// is either '.' or '+'.
+struct lock_usage {
+  bool write = false;
+  bool read = false;
+  bool reclaim_write = false;  // held while memory could have been reclaimed
+  bool reclaim_read = false;
+
+  friend bool operator==(const lock_usage&, const lock_usage&) = default;
+};
+
+// A class as a report names it.
+struct reported_class {
+  std::string name;
+  int version = 1;   // from 2 on printed as #version: classes of one name
+  int subclass = 0;  // printed as /subclass unless 0
+  lock_usage usage;
+  int wait_outer = 0;  // 0 where not declared: percpu rwsems, kernfs
+  int wait_inner = 0;
+  bool percpu_rwsem = false;  // for report_format::rw_sem_names
+
+  friend bool operator==(const reported_class&, const reported_class&) = default;
+};
+
+// One lock that a task holds or wants.
 struct reported_lock {
-  std::string class_name;  // with version and subclass
-  std::uint8_t usage = 0;  // lock_class::usage()
-  std::uint8_t wait_type = 0;
+  reported_class lock;
   const void* instance = nullptr;
-  read_kind read = read_kind::write;
-  std::string at;  // "function+0x.../0x..."
+  bool read = false;  // in either read mode
+  stack_frame at;     // where it was, or is being, acquired
 };
 
-// One "-> #n" of a chain: how the lock came to be wanted under the one of the next entry.
-struct chain_entry {
+// The task that a report speaks of.
+struct reported_task {
+  std::string comm;
+  int pid = 0;
+  int cpu = 0;
+};
+
+// Which kernel a report claims to come from. Empty parts are left out.
+struct reported_kernel {
+  std::string release = "memhp";
+  std::string build = "#1";
+  std::string taint = "Not tainted";
+  std::string hardware;
+};
+
+// What all reports have.
+struct report_base {
+  reported_kernel kernel;
+  reported_task task;
+  std::vector<reported_lock> held;  // outermost first
+  stack_trace backtrace;
+};
+
+// A cycle of classes. chain[0] is the wanted lock with the stack that wants it now;
+// chain[k] is a lock that was once acquired while chain[k - 1] was held, with the stack
+// that did so; the last one is the lock that the task holds.
+struct circular_report : report_base {
+  struct link {
+    reported_class lock;
+    stack_trace stack;
+  };
+  reported_lock wanted;
+  reported_lock blocking;  // held, and reached from `wanted`
+  std::vector<link> chain;
+};
+
+// A task wants a lock of a class that it holds already.
+struct recursive_report : report_base {
+  reported_lock wanted;
+  reported_lock blocking;
+};
+
+// A task releases what it does not hold.
+struct bad_unlock_report : report_base {
+  reported_class lock;
+  const void* instance = nullptr;
+  stack_frame at;
+  // Who holds the lock, if anybody does; `at` of the lock is where it took it.
+  std::optional<reported_task> holder;
+  std::optional<reported_lock> held_as;
+};
+
+// A task ends with locks in `held`.
+struct held_at_exit_report : report_base {};
+
+// A lock is destroyed while it is held; `begin` and `end` are the memory that goes.
+struct held_destroyed_report : report_base {
   reported_lock lock;
-  std::vector<std::string> stack;
+  const void* begin = nullptr;
+  const void* end = nullptr;
+  std::optional<reported_task> holder;  // if not the task itself
 };
 
-enum class report_kind : std::uint8_t {
-  circular,      // possible circular locking dependency
-  recursive,     // possible recursive locking
-  bad_unlock,    // release of what is not held
-  held_at_exit,  // a task ended with locks
-  held_at_destruction,
-  not_held,  // lockdep_assert_held()
-  must_not_be_held,
+// An assertion about a lock failed: lockdep_assert_held() and its relatives.
+struct assert_report : report_base {
+  std::string assertion;  // such as "lockdep_assert_held_write(mem_hotplug_lock)"
+  std::string file;
+  unsigned line = 0;
+  stack_frame at;
 };
 
-struct lockdep_report {
-  report_kind kind = report_kind::circular;
-  std::string task;  // comm
-  std::int64_t pid = 0;
-  reported_lock wanted;  // the lock that the report is about
-  reported_lock held;    // circular, recursive: what is already held
-  // Circular: highest number first, the last one is `wanted` with the current stack.
-  std::vector<chain_entry> chain;
-  std::vector<reported_lock> held_locks;  // oldest first
-  std::vector<std::string> stack;         // the current one
-};
+using lockdep_report =
+    std::variant<circular_report, recursive_report, bad_unlock_report,
+                 held_at_exit_report, held_destroyed_report, assert_report>;
 
-// The whole report, lines ended by newlines.
-std::string to_text(const lockdep_report& report, const report_style& style = style_6_1);
+std::string to_text(const circular_report& report, const report_format& format);
+std::string to_text(const recursive_report& report, const report_format& format);
+std::string to_text(const bad_unlock_report& report, const report_format& format);
+std::string to_text(const held_at_exit_report& report, const report_format& format);
+std::string to_text(const held_destroyed_report& report, const report_format& format);
+std::string to_text(const assert_report& report, const report_format& format);
+std::string to_text(const lockdep_report& report, const report_format& format);
 
-// "{+.+.}" and so on.
-std::string usage_characters(std::uint8_t usage, const report_style& style = style_6_1);
+// The pieces that tables share with reports.
+// NAME[#version][/subclass]
+std::string name_text(const reported_class& lock, const report_format& format);
+// "+.+." or with six characters; without braces.
+std::string usage_text(const lock_usage& usage, const report_format& format);
+// "N locks held by COMM/PID:" and a line for each.
+std::string held_locks_text(const reported_task& task,
+                            const std::vector<reported_lock>& held,
+                            const report_format& format);
 
 }  // namespace memhp

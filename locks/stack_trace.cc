@@ -1,117 +1,141 @@
 #include "locks/stack_trace.h"
 
 #include <cxxabi.h>
-#include <elfutils/libdwfl.h>
-#include <execinfo.h>
-#include <unistd.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <unwind.h>
 
-#include <algorithm>
-#include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
-#include <string_view>
+
+#include "locks/report_words.h"
+#include "locks/symbol_table.h"
 
 namespace memhp {
 namespace {
 
-// The symbol tables of this process, static functions included. libdw is not
-// thread-safe, so it is used under a lock; it is a std one because the validator's own
-// words must not come back to the validator.
-class symbols {
- public:
-  // Of code that was loaded since, too.
-  static symbols& of_this_process() {
-    static auto& made = *new symbols;
-    return made;
-  }
-
-  std::string describe(std::uintptr_t address) {
-    const std::lock_guard hold{lock_};
-    GElf_Off offset = 0;
-    GElf_Sym symbol{};
-    Dwfl_Module* const module = dwfl_ == nullptr ? nullptr : find_module(address);
-    const char* const name = module == nullptr
-                                 ? nullptr
-                                 : dwfl_module_addrinfo(module, address, &offset, &symbol,
-                                                        nullptr, nullptr, nullptr);
-    char words[64];
-    if (name == nullptr) {
-      std::snprintf(words, sizeof words, "%#zx", static_cast<std::size_t>(address));
-      return words;
-    }
-    std::snprintf(words, sizeof words, "+%#zx/%#zx", static_cast<std::size_t>(offset),
-                  static_cast<std::size_t>(symbol.st_size));
-    return function_name(name) + words;
-  }
-
- private:
-  symbols() : dwfl_{dwfl_begin(&callbacks)} { load(); }
-
-  void load() {
-    if (dwfl_ == nullptr) return;
-    dwfl_report_begin(dwfl_);
-    dwfl_linux_proc_report(dwfl_, getpid());
-    dwfl_report_end(dwfl_, nullptr, nullptr);
-  }
-  Dwfl_Module* find_module(std::uintptr_t address) {
-    if (Dwfl_Module* const known = dwfl_addrmodule(dwfl_, address)) return known;
-    load();
-    return dwfl_addrmodule(dwfl_, address);
-  }
-
-  // "memhp::(anonymous namespace)::state_store(memhp::kobject&)" is "state_store".
-  static std::string function_name(const char* symbol) {
-    int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> demangled{
-        abi::__cxa_demangle(symbol, nullptr, nullptr, &status), std::free};
-    std::string_view name = status == 0 ? demangled.get() : symbol;
-    constexpr std::string_view anonymous = "(anonymous namespace)::";
-    if (const auto at = name.rfind(anonymous); at != std::string_view::npos)
-      name.remove_prefix(at + anonymous.size());
-    name = name.substr(0, name.find('('));
-    name = name.substr(0, name.find('['));  // "[clone .part.0]", "[abi:cxx11]"
-    while (name.ends_with(' ')) name.remove_suffix(1);
-    for (const std::string_view prefix : {"memhp::", "lockdep::"})
-      if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-    return std::string{name};
-  }
-
-  static constexpr Dwfl_Callbacks callbacks{
-      .find_elf = dwfl_linux_proc_find_elf,
-      .find_debuginfo = dwfl_standard_find_debuginfo,
-      .section_address = nullptr,
-      .debuginfo_path = nullptr,
-  };
-  std::mutex lock_;
-  Dwfl* const dwfl_;
+// What is known about one address.
+struct place {
+  std::string function;      // demangled and short; empty if unknown
+  std::uint64_t offset = 0;  // from the function's start, or from the file's
+  std::uint64_t size = 0;    // the function's; 0 if unknown
+  std::string file;          // base name of the program or library
 };
+
+std::string demangle(const char* mangled) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name{
+      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), &std::free};
+  return short_function_name(status == 0 ? name.get() : mangled);
+}
+
+std::string base_name(const char* path) {
+  const std::string_view whole = path != nullptr ? path : "";
+  return std::string{whole.substr(whole.rfind('/') + 1)};
+}
+
+// The running program's own table, read when the first name is asked for.
+const symbol_table& program_symbols() {
+  static const symbol_table table{"/proc/self/exe"};
+  return table;
+}
+
+// A return address points behind the call, which may be the last instruction of its
+// function: the function is looked up one byte before it, as the kernel's %pB does.
+place look_up(const void* ip) {
+  const auto address = reinterpret_cast<std::uintptr_t>(ip);
+  const auto call = address - 1;
+  Dl_info info{};
+  void* extra = nullptr;
+  if (dladdr1(reinterpret_cast<const void*>(call), &info, &extra, RTLD_DL_SYMENT) == 0)
+    return {.function = {}, .offset = address};
+  const auto base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  place found{
+      .function = {}, .offset = address - base, .file = base_name(info.dli_fname)};
+  const auto* entry = static_cast<const ElfW(Sym)*>(extra);
+  const auto start = reinterpret_cast<std::uintptr_t>(info.dli_saddr);
+  // dladdr answers with the nearest exported symbol below, which may be far away.
+  if (entry != nullptr && start != 0 && call - start < entry->st_size) {
+    found.function = demangle(info.dli_sname);
+    found.offset = address - start;
+    found.size = entry->st_size;
+    return found;
+  }
+  // Position-independent programs hold offsets in their table, others addresses.
+  Dl_info self{};
+  if (dladdr(reinterpret_cast<const void*>(&look_up), &self) == 0 ||
+      self.dli_fbase != info.dli_fbase)
+    return found;
+  const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(base);
+  const std::uintptr_t load = elf->e_type == ET_DYN ? base : 0;
+  if (const auto* symbol = program_symbols().find(call - load)) {
+    found.function = demangle(symbol->name.c_str());
+    found.offset = address - load - symbol->start;
+    found.size = symbol->size;
+  }
+  return found;
+}
+
+struct walk {
+  stack_trace& trace;
+  std::size_t skip;
+};
+
+_Unwind_Reason_Code visit(_Unwind_Context* context, void* argument) {
+  auto& state = *static_cast<walk*>(argument);
+  const auto ip = _Unwind_GetIP(context);
+  if (ip == 0) return _URC_END_OF_STACK;
+  if (state.skip != 0) {
+    --state.skip;
+    return _URC_NO_REASON;
+  }
+  state.trace.add({.ip = reinterpret_cast<const void*>(ip)});
+  return state.trace.frames().size() == stack_trace::max_frames ? _URC_END_OF_STACK
+                                                                : _URC_NO_REASON;
+}
 
 }  // namespace
 
-stack_trace stack_trace::here(std::size_t skip) {
-  // One frame more for this function itself.
-  std::array<void*, max_depth + 8> all;
-  const auto depth = static_cast<std::size_t>(backtrace(all.data(), all.size()));
-  const std::size_t first = std::min(skip + 1, depth);
-  stack_trace made;
-  made.depth_ = std::min(depth - first, max_depth);
-  std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first), made.depth_,
-              made.frames_.begin());
-  return made;
+stack_trace stack_trace::capture(std::size_t skip) {
+  stack_trace trace;
+  walk state{.trace = trace, .skip = skip + 1};  // and capture() itself
+  _Unwind_Backtrace(visit, &state);
+  return trace;
 }
 
-std::vector<std::string> stack_trace::describe() const {
-  std::vector<std::string> lines;
-  // A return address is behind the call: one less is in the function that called.
-  for (const void* frame : frames()) lines.push_back(describe_address(frame));
-  return lines;
+std::string symbolize(const stack_frame& frame) {
+  if (!frame.name.empty()) return std::string{frame.name};
+  if (frame.ip == nullptr) return "0x0";
+  const place found = look_up(frame.ip);
+  if (found.function.empty())
+    return (found.file.empty() ? "" : found.file + "+") + "0x" + hex(found.offset);
+  return found.function + "+0x" + hex(found.offset) + "/0x" + hex(found.size);
 }
 
-std::string describe_address(const void* address) {
-  return symbols::of_this_process().describe(reinterpret_cast<std::uintptr_t>(address) -
-                                             1);
+std::string short_function_name(std::string_view demangled) {
+  constexpr std::string_view unnamed = "(anonymous namespace)::";
+  std::string name;
+  int depth = 0;  // inside template arguments or a lambda's braces
+  std::size_t start = 0;
+  for (std::size_t i = 0; i < demangled.size();) {
+    if (demangled.substr(i).starts_with(unnamed)) {
+      i += unnamed.size();
+      continue;
+    }
+    const char c = demangled[i];
+    const bool names_operator = name.ends_with("operator") || name.ends_with("operator(");
+    if (depth == 0 && c == '(' && !names_operator) break;
+    if (c == '<' || c == '{') ++depth;
+    if (c == '>' || c == '}') --depth;
+    name += c;
+    // A return type, which only templates have: begin again behind it.
+    if (depth == 0 && c == ' ' && !name.ends_with("operator ")) start = name.size();
+    ++i;
+  }
+  name.erase(0, start);
+  if (name.starts_with("memhp::")) name.erase(0, std::string_view{"memhp::"}.size());
+  return name;
 }
 
 }  // namespace memhp

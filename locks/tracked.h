@@ -44,6 +44,28 @@ class lock_owner {
   std::atomic<const void*> owner_ = nullptr;
 };
 
+// Waits for a raw lock; if lock_stat listens, says whether it had to.
+template <class Try, class Wait>
+[[gnu::always_inline]] inline void wait_for_raw(dep_map& map, Try try_it, Wait wait) {
+  if (!lock_stat::on()) [[likely]]
+    return wait();
+  if (!try_it()) {
+    lockdep::contended(map);
+    wait();
+  }
+  lockdep::acquired(map);
+}
+// A percpu lock cannot be tried to write, as in the kernel; whether it would have to wait
+// is a guess here.
+inline bool try_write(rw_semaphore& lock) NO_THREAD_SAFETY_ANALYSIS {
+  return lock.try_lock();
+}
+inline bool try_write(percpu_rw_semaphore& lock) NO_THREAD_SAFETY_ANALYSIS {
+  if (lock.is_write_locked() || lock.is_read_locked()) return false;
+  lock.lock();
+  return true;
+}
+
 [[noreturn]] void not_held(const dep_map& map, const char* wanted);
 
 }  // namespace detail
@@ -60,13 +82,14 @@ class CAPABILITY("mutex") tracked_mutex {
   // `subclass`: for a lock of a class that is held already, in a known order.
   void lock(unsigned subclass = 0) ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {.subclass = subclass});
-    raw_.lock();
+    detail::wait_for_raw(map_, [&] { return raw_.try_lock(); }, [&] { raw_.lock(); });
     owner_.set();
   }
   bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
     if (!raw_.try_lock()) return false;
     owner_.set();
     lockdep::acquire(map_, {.trylock = true});
+    lockdep::acquired(map_);
     return true;
   }
   void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
@@ -97,11 +120,13 @@ class CAPABILITY("rw_semaphore") tracked_rw_semaphore {
 
   void lock_shared() ACQUIRE_SHARED() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {.read = read_kind::read});
-    raw_.lock_shared();
+    detail::wait_for_raw(
+        map_, [&] { return raw_.try_lock_shared(); }, [&] { raw_.lock_shared(); });
   }
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) NO_THREAD_SAFETY_ANALYSIS {
     if (!raw_.try_lock_shared()) return false;
     lockdep::acquire(map_, {.read = read_kind::read, .trylock = true});
+    lockdep::acquired(map_);
     return true;
   }
   void unlock_shared() RELEASE_SHARED() NO_THREAD_SAFETY_ANALYSIS {
@@ -110,7 +135,8 @@ class CAPABILITY("rw_semaphore") tracked_rw_semaphore {
   }
   void lock() ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {});
-    raw_.lock();
+    detail::wait_for_raw(
+        map_, [&] { return detail::try_write(raw_); }, [&] { raw_.lock(); });
     owner_.set();
   }
   void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
@@ -138,11 +164,13 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
 
   void lock_shared() ACQUIRE_SHARED() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {.read = read_kind::read});
-    raw_.lock_shared();
+    detail::wait_for_raw(
+        map_, [&] { return raw_.try_lock_shared(); }, [&] { raw_.lock_shared(); });
   }
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) NO_THREAD_SAFETY_ANALYSIS {
     if (!raw_.try_lock_shared()) return false;
     lockdep::acquire(map_, {.read = read_kind::read, .trylock = true});
+    lockdep::acquired(map_);
     return true;
   }
   void unlock_shared() RELEASE_SHARED() NO_THREAD_SAFETY_ANALYSIS {
@@ -151,7 +179,8 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
   }
   void lock() ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {});
-    raw_.lock();
+    detail::wait_for_raw(
+        map_, [&] { return detail::try_write(raw_); }, [&] { raw_.lock(); });
     owner_.set();
   }
   void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {

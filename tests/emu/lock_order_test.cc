@@ -24,7 +24,7 @@ TEST(LockOrder, OfThePatchedKernelIsQuiet) {
   const recorded_reports reports;
   test_machine m{with_dimm(2)};
   use_everything(m);
-  for (const lockdep_report& report : reports.all()) ADD_FAILURE() << to_text(report);
+  for (const lockdep_report& report : reports.all()) ADD_FAILURE() << to_text(report, report_format_6_1);
   EXPECT_GT(lockdep::count().direct_dependencies, 10U);  // it did look
 }
 
@@ -35,7 +35,7 @@ TEST(LockOrder, ARemovalThatWaitsUnderMemHotplugLockIsReported) {
   test_machine m{config};
   use_everything(m);
   ASSERT_GE(reports.count(), 1U);
-  const std::string text = to_text(reports.all().front());
+  const std::string text = to_text(reports.all().front(), report_format_6_1);
   EXPECT_THAT(text, testing::HasSubstr("cpu_hotplug_lock --> mem_hotplug_lock"));
   EXPECT_THAT(text, testing::HasSubstr("drain+"));
   EXPECT_THAT(text, testing::HasSubstr("remove_memory"));

@@ -1,144 +1,162 @@
 #include "locks/lockdep_report.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
-#include <fstream>
-#include <sstream>
-
-#ifndef MEMHP_GOLDEN_DIR
-#error "where the expected reports are"
-#endif
+#include "tests/locks/golden.h"
+#include "tests/locks/seed_facts.h"
 
 namespace memhp {
 namespace {
 
-using enum read_kind;
+using testing::HasSubstr;
+using testing::Not;
 
-constexpr std::uint8_t written = lock_class::used_to_write | lock_class::held_to_write;
-constexpr std::uint8_t was_read = lock_class::used_to_read | lock_class::held_to_read;
-constexpr std::uint8_t drained = lock_class::used_to_write;  // waited for, never held
+// Two mutexes in a program, for the reports that no published text shows.
+const reported_class table_lock{
+    .name = "table_lock", .usage = {.write = true}, .wait_outer = 3, .wait_inner = 3};
+const reported_class row_lock{.name = "row_lock",
+                              .version = 2,
+                              .subclass = 1,
+                              .usage = {.write = true, .read = true},
+                              .wait_outer = 3,
+                              .wait_inner = 3};
 
-std::string golden(const std::string& name) {
-  std::ifstream file{std::string{MEMHP_GOLDEN_DIR} + "/" + name};
-  EXPECT_TRUE(file) << name;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+template <class Report>
+Report program_report() {
+  Report report;
+  report.kernel = {.release = "memhp", .build = "0.1.0"};
+  report.task = {.comm = "worker", .pid = 42, .cpu = 1};
+  report.backtrace = trace_of({"insert_row+0x10/0x80", "main+0x20/0x40"});
+  return report;
 }
 
-const void* at(std::uintptr_t address) {
-  return reinterpret_cast<const void*>(address);  // NOLINT: only printed
-}
-
-reported_lock lock_of(std::string name, std::uint8_t usage, std::uint8_t wait_type,
-                      std::uintptr_t address, std::string where, read_kind read = write) {
-  return {.class_name = std::move(name),
-          .usage = usage,
-          .wait_type = wait_type,
-          .instance = at(address),
+reported_lock lock_at(const reported_class& lock, std::uintptr_t instance,
+                      std::string_view function, bool read = false) {
+  return {.lock = lock,
+          .instance = at_address(instance),
           .read = read,
-          .at = std::move(where)};
+          .at = {.ip = at_address(instance + 1), .name = function}};
 }
 
-// Removing memory waits for its sysfs files under mem_hotplug_lock (5.5).
-TEST(LockdepReport, OfARemovalAgainstAnOnlineReadsAsTheKernels) {
-  const auto mem = lock_of("mem_hotplug_lock.rw_sem", written | was_read, 0,
-                           0xffffffffa76a5450, "percpu_down_write+0x20/0xe0");
-  const auto cpu = lock_of("cpu_hotplug_lock.rw_sem", written | was_read, 0, 0, "");
-  const auto kn = lock_of("kn->count#241", drained | was_read, 0, 0xffff99c7f0003510,
-                          "kernfs_remove_by_name_ns+0x41/0x80");
-  const lockdep_report report{
-      .task = "lt-daxctl",
-      .pid = 6459,
-      .wanted = kn,
-      .held = mem,
-      .chain = {{mem, {"get_online_mems+0x3e/0xb0", "kmem_cache_create+0x12/0x20"}},
-                {cpu, {"cpus_read_lock+0x3e/0xb0", "online_pages+0x37/0x300"}},
-                {kn, {"kernfs_remove_by_name_ns+0x41/0x80"}}},
-      .held_locks = {mem},
-      .stack = {"kernfs_remove_by_name_ns+0x41/0x80"}};
-  EXPECT_EQ(to_text(report, style_5_5), golden("removal_5_5.txt"));
+TEST(LockdepReport, DaxUnbindOf5_5) {
+  expect_golden("circular_5.5.txt",
+                to_text(dax_kmem_unbind_report(), report_format_4_17));
 }
 
-// Creating a cache enables a static key under slab_mutex (5.12).
-TEST(LockdepReport, OfACacheAgainstACpuGoingDownReadsAsTheKernels) {
-  const auto slab = lock_of("slab_mutex", written, 3, 0xffffffff96173c28,
-                            "kmem_cache_create_usercopy+0x2d/0x250");
-  const auto cpu = lock_of("cpu_hotplug_lock", written | was_read, 0, 0xffffffff96063cd0,
-                           "static_key_enable+0x9/0x20", read);
-  const lockdep_report report{
-      .task = "rcu_torture_sta",
-      .pid = 109,
-      .wanted = cpu,
-      .held = slab,
-      .chain = {{slab, {"slub_cpu_dead+0x15/0xf0", "_cpu_down+0xdf/0x2a0"}},
-                {cpu, {"cpus_read_lock+0x21/0xa0", "static_key_enable+0x9/0x20"}}},
-      .held_locks = {slab},
-      .stack = {"static_key_enable+0x9/0x20"}};
-  EXPECT_EQ(to_text(report, style_5_12), golden("cache_create_5_12.txt"));
+TEST(LockdepReport, SlabDebugOf5_12) {
+  expect_golden("circular_5.12.txt", to_text(slab_debug_report(), report_format_5_7));
 }
 
-// Destroying a cache waits for its sysfs files under slab_mutex (4.10).
-TEST(LockdepReport, OfACacheAgainstItsFilesReadsAsTheKernels) {
-  const auto cpu = lock_of("cpu_hotplug.dep_map", written | was_read, 0, 0,
-                           "get_online_cpus+0x37/0x80", recursive_read);
-  const auto slab = lock_of("slab_mutex", written, 3, 0, "kmem_cache_destroy+0x41/0x2d0");
-  const auto kn =
-      lock_of("s_active#120", drained | was_read, 0, 0, "kernfs_remove+0x23/0x40");
-  const lockdep_report report{
-      .task = "rmmod",
-      .pid = 1211,
-      .wanted = kn,
-      .held = slab,
-      .chain = {{slab, {"slab_attr_store+0x75/0xd0"}}, {kn, {"kernfs_remove+0x23/0x40"}}},
-      .held_locks = {cpu, slab},
-      .stack = {"kernfs_remove+0x23/0x40"}};
-  EXPECT_EQ(to_text(report, style_4_10), golden("cache_destroy_4_10.txt"));
+TEST(LockdepReport, SlabRemovalOf4_10) {
+  expect_golden("circular_4.10.txt", to_text(slab_remove_report(), report_format_4_10));
 }
 
-TEST(LockdepReport, NamesReadsInTheScenarioSince61) {
-  const auto a = lock_of("A", was_read, 3, 1, "f+0x1/0x2", read);
-  const auto b = lock_of("B", written, 3, 2, "f+0x3/0x4");
-  lockdep_report report{.task = "t", .pid = 1, .wanted = b, .held = a};
-  report.chain = {{a, {}}, {b, {}}};
-  EXPECT_NE(to_text(report, style_6_1).find("  rlock(A);\n"), std::string::npos);
-  EXPECT_EQ(to_text(report, style_5_12).find("rlock("), std::string::npos);
+TEST(LockdepReport, SixOneSaysWhatIsRead) {
+  const std::string text = to_text(slab_debug_report(), report_format_6_1);
+  EXPECT_THAT(text, HasSubstr("  lock(slab_mutex);\n"));
+  EXPECT_THAT(text, HasSubstr("\n  rlock(cpu_hotplug_lock);\n"));
+  EXPECT_THAT(to_text(slab_debug_report(), report_format_5_16), Not(HasSubstr("rlock(")));
 }
 
-TEST(LockdepReport, SaysThatNothingIsHeld) {
-  const lockdep_report report{.kind = report_kind::bad_unlock,
-                              .task = "t",
-                              .pid = 1,
-                              .wanted = lock_of("A", written, 3, 1, "f+0x1/0x2")};
-  const std::string text = to_text(report);
-  EXPECT_NE(text.find("t/1 is trying to release lock (A) at:\nf+0x1/0x2\n"
-                      "but there are no more locks to release!\n"),
-            std::string::npos);
-  EXPECT_NE(text.find("no locks held by t/1.\n"), std::string::npos);
+TEST(LockdepReport, CyclesOfTwoHaveNoChain) {
+  EXPECT_THAT(to_text(slab_debug_report(), report_format_5_7),
+              Not(HasSubstr("Chain exists of")));
 }
 
-TEST(UsageCharacters, AreFourAndWereSix) {
-  EXPECT_EQ(usage_characters(0), "{....}");
-  EXPECT_EQ(usage_characters(written), "{+.+.}");
-  EXPECT_EQ(usage_characters(was_read), "{.+.+}");
-  EXPECT_EQ(usage_characters(written | was_read), "{++++}");
-  EXPECT_EQ(usage_characters(written, style_4_10), "{+.+.+.}");
-  EXPECT_EQ(usage_characters(drained | was_read, style_4_10), "{++++.+}");
+TEST(LockdepReport, LongCyclesNameThreeLocks) {
+  circular_report report = dax_kmem_unbind_report();
+  circular_report::link between;
+  between.lock.name = "acpi_scan_lock";
+  report.chain.insert(report.chain.begin() + 1, between);
+  EXPECT_THAT(to_text(report, report_format_5_7),
+              HasSubstr("Chain exists of:\n  kn->count#241 --> cpu_hotplug_lock --> "
+                        "mem_hotplug_lock\n"));
 }
 
-[[gnu::noinline]] stack_trace take_a_stack() {
-  return stack_trace::here();
+TEST(LockdepReport, PercpuRwsemsAreNamedAsTheirEraDoes) {
+  const reported_class mem{
+      .name = "mem_hotplug_lock", .version = 2, .percpu_rwsem = true};
+  EXPECT_EQ(name_text(mem, report_format_4_11), "mem_hotplug_lock#2");
+  EXPECT_EQ(name_text(mem, report_format_4_13), "mem_hotplug_lock.rw_sem#2");
+  EXPECT_EQ(name_text(mem, report_format_4_17), "mem_hotplug_lock.rw_sem#2");
+  EXPECT_EQ(name_text(mem, report_format_5_7), "mem_hotplug_lock#2");
+  EXPECT_EQ(name_text(row_lock, report_format_4_17), "row_lock#2/1");
 }
 
-TEST(StackTrace, NamesFunctionsThatAreNotExported) {
-  const auto words = take_a_stack().describe();
-  ASSERT_GE(words.size(), 2U);
-  EXPECT_TRUE(words[0].starts_with("take_a_stack+0x")) << words[0];
-  EXPECT_NE(words[1].find("TestBody+0x"), std::string::npos) << words[1];
+TEST(LockdepReport, UsageHasAPlaceForWhatWasDone) {
+  EXPECT_EQ(usage_text({}, report_format_6_1), "....");
+  EXPECT_EQ(usage_text({.write = true}, report_format_6_1), "+.+.");
+  EXPECT_EQ(usage_text({.read = true}, report_format_6_1), ".+.+");
+  EXPECT_EQ(usage_text({.write = true, .read = true}, report_format_6_1), "++++");
+  EXPECT_EQ(usage_text({.write = true, .reclaim_write = true}, report_format_4_13),
+            "+.+.+.");
+  EXPECT_EQ(usage_text({.read = true, .reclaim_read = true}, report_format_4_11),
+            ".+.+.+");
+  EXPECT_EQ(usage_text({.read = true, .reclaim_read = true}, report_format_4_14), ".+.+");
 }
 
-TEST(StackTrace, AnAddressWithoutASymbolIsPrintedAsItIs) {
-  EXPECT_EQ(describe_address(at(0x11)), "0x10");
+TEST(LockdepReport, EveryEraHasItsOwnHeaderAndUsage) {
+  const auto first_lock = [](const report_format& format) {
+    const std::string text = to_text(slab_remove_report(), format);
+    const auto start = text.find("is trying to acquire lock:\n") + 27;
+    return text.substr(start, text.find('\n', start) - start);
+  };
+  EXPECT_EQ(first_lock(report_format_4_11),
+            " (s_active#120){++++.+}, at: [<ffffffff81308073>] kernfs_remove+0x23/0x40");
+  EXPECT_EQ(first_lock(report_format_4_14),
+            " (s_active#120){++++}, at: [<ffffffff81308073>] kernfs_remove+0x23/0x40");
+  EXPECT_EQ(first_lock(report_format_4_17),
+            "0000000000000000 (s_active#120){++++}, at: kernfs_remove+0x23/0x40");
+  EXPECT_EQ(first_lock(report_format_5_7),
+            "0000000000000000 (s_active#120){++++}-{0:0}, at: kernfs_remove+0x23/0x40");
+  EXPECT_THAT(to_text(slab_remove_report(), report_format_4_11),
+              HasSubstr("\nWARNING: possible circular locking dependency detected\n"));
+}
+
+TEST(LockdepReport, Recursion) {
+  auto report = program_report<recursive_report>();
+  report.blocking = lock_at(row_lock, 0x1000, "update_row+0x8/0x30", true);
+  report.wanted = lock_at(row_lock, 0x2000, "insert_row+0x10/0x80");
+  report.held = {lock_at(table_lock, 0x3000, "open_table+0x4/0x10"), report.blocking};
+  expect_golden("recursive.txt", to_text(report, report_format_6_1));
+  expect_golden("recursive_4.10.txt", to_text(report, report_format_4_10));
+}
+
+TEST(LockdepReport, ReleaseOfWhatIsNotHeld) {
+  auto report = program_report<bad_unlock_report>();
+  report.lock = table_lock;
+  report.at = {.ip = at_address(0x4000), .name = "close_table+0x4/0x10"};
+  expect_golden("bad_unlock.txt", to_text(report, report_format_6_1));
+  report.holder = reported_task{.comm = "other", .pid = 43};
+  report.held_as = lock_at(table_lock, 0x3000, "open_table+0x4/0x10");
+  EXPECT_THAT(
+      to_text(report, report_format_6_1),
+      HasSubstr("\nthe lock is held by other/43:\n0000000000003000 (table_lock)"));
+}
+
+TEST(LockdepReport, LocksHeldAtExit) {
+  auto report = program_report<held_at_exit_report>();
+  report.held = {lock_at(table_lock, 0x3000, "open_table+0x4/0x10")};
+  expect_golden("held_at_exit.txt", to_text(report, report_format_6_1));
+}
+
+TEST(LockdepReport, DestructionOfAHeldLock) {
+  auto report = program_report<held_destroyed_report>();
+  report.lock = lock_at(table_lock, 0x3000, "open_table+0x4/0x10");
+  report.begin = at_address(0x3000);
+  report.end = at_address(0x3028);
+  report.held = {report.lock};
+  expect_golden("held_destroyed.txt", to_text(report, report_format_6_1));
+}
+
+TEST(LockdepReport, FailedAssertion) {
+  auto report = program_report<assert_report>();
+  report.assertion = "lockdep_assert_held_write(table_lock)";
+  report.file = "table.cc";
+  report.line = 17;
+  report.at = {.name = "insert_row+0x10/0x80"};
+  report.held = {lock_at(row_lock, 0x1000, "update_row+0x8/0x30", true)};
+  expect_golden("assert_held.txt", to_text(report, report_format_6_1));
 }
 
 }  // namespace

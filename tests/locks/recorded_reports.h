@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "locks/lockdep.h"
@@ -30,7 +31,16 @@ class recorded_reports {
 
   const std::vector<lockdep_report>& all() const { return all_; }
   std::size_t count() const { return all_.size(); }
-  const lockdep_report& last() const { return all_.back(); }
+  // The last one, if it is of this kind; else an empty one.
+  template <class Report>
+  Report last() const {
+    const Report* found = all_.empty() ? nullptr : std::get_if<Report>(&all_.back());
+    return found != nullptr ? *found : Report{};
+  }
+  template <class Report>
+  bool last_is() const {
+    return !all_.empty() && std::holds_alternative<Report>(all_.back());
+  }
 
  private:
   lockdep::reporter former_;
