@@ -20,10 +20,6 @@
 #include "bench/locks_bench/report.h"
 #include "bench/locks_bench/results.h"
 #include "bench/locks_bench/topology.h"
-#if __has_include("locks/lock_stat.h")
-#include "locks/lock_stat.h"
-#define HAVE_LOCK_STAT
-#endif
 #include "locks/lockdep.h"
 #include "locks/tracked.h"
 
@@ -77,12 +73,6 @@ struct switches {
   bool statistics = false;
 };
 
-void set_statistics([[maybe_unused]] bool on) {
-#ifdef HAVE_LOCK_STAT
-  lock_stat::set_on(on);
-#endif
-}
-
 class cell_maker {
  public:
   cell_maker(std::vector<unsigned> cpus, std::chrono::milliseconds how_long)
@@ -92,9 +82,9 @@ class cell_maker {
   void add(const char* name, switches set = {}) {
     add_measured(name, [this, set](unsigned depth, unsigned threads) {
       lockdep::set_on(set.validator);
-      set_statistics(set.statistics);
+      lockdep::set_lock_stat(set.statistics);
       const double ns = nests_of<Locks>(depth, threads);
-      set_statistics(false);
+      lockdep::set_lock_stat(false);
       lockdep::set_on(false);
       return ns;
     });
@@ -136,11 +126,9 @@ void add_ours(cell_maker& to) {
   to.add<plain<memhp::mutex>>("memhp::mutex");
   to.add<tracked<tracked_mutex>>("tracked_mutex, validator off");
   to.add<tracked<tracked_mutex>>("tracked_mutex, validator on", {.validator = true});
-#ifdef HAVE_LOCK_STAT
   to.add<tracked<tracked_mutex>>("tracked_mutex, lock_stat on", {.statistics = true});
   to.add<tracked<tracked_mutex>>("tracked_mutex, both on",
                                  {.validator = true, .statistics = true});
-#endif
   to.add<tracked_readers>("tracked_percpu_rw_semaphore read, off");
   to.add<tracked_readers>("tracked_percpu_rw_semaphore read, validator on",
                           {.validator = true});
