@@ -95,7 +95,9 @@ int measure_and_tell(options chosen) {
     if (chosen.question.empty() || chosen.question == each.name)
       run_interleaved(each.cells(when), chosen.rounds, all);
   const heading head{describe(machine), chosen.rounds, MISSING_RIVALS};
-  const auto judged = judge(all);
+  auto judged = judge(all);
+  if (!chosen.question.empty())  // the others were not asked for
+    std::erase_if(judged, [](const target& each) { return !each.measured; });
   fmt::print("{}{}", as_tables(head, all, chosen.markdown),
              as_targets(judged, chosen.markdown));
   return write_file(chosen.csv, as_csv(head, all)) |
