@@ -47,7 +47,7 @@ def check(holds, what):
 def expected_locks(question, missing):
     """Those of this build; what is left out says so."""
     for package, names in LOCKS.items():
-        if package in missing:
+        if package in missing.split():
             print(f"left out, {package} is not installed: {', '.join(names)}")
             continue
         rcu_cannot = question in ("mix", "overlapping readers")

@@ -92,9 +92,9 @@ topology detect_topology(const std::filesystem::path& sysfs) {
 
 std::string describe(const topology& machine) {
   std::string text = fmt::format(
-      "{}, {} CPUs, {} socket{}, {} node{}, Linux {}", machine.model, machine.cpus.size(),
-      machine.sockets(), machine.sockets() == 1 ? "" : "s", machine.nodes(),
-      machine.nodes() == 1 ? "" : "s", machine.kernel, machine.load);
+      "{}, {} CPUs, {} socket{}, {} node{}, Linux {}, load before {:.1f}", machine.model,
+      machine.cpus.size(), machine.sockets(), machine.sockets() == 1 ? "" : "s",
+      machine.nodes(), machine.nodes() == 1 ? "" : "s", machine.kernel, machine.load);
   if (machine.sockets() < 2) return text;
   unsigned socket = ~0U;
   for (const cpu_place& at : machine.cpus) {
