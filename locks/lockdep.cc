@@ -207,13 +207,10 @@ void dep_map::destroyed() {
   if (t == nullptr) return;
   held_destroyed_report report;
   if (auto* mine = t->find(*this)) {
-    report.lock = {.lock = mine->class_of().described(),
-                   .instance = this,
-                   .read = mine->read() != read_kind::write,
-                   .at = {.ip = mine->ip.load(std::memory_order_relaxed)}};
+    report.lock = mine->described();
   } else if (auto other = lockdep::detail::holder_other_than(t, *this)) {
     report.lock = std::move(other->lock);
-    report.holder = std::move(other->task);
+    report.holder = other->task.described();
   } else {
     return;
   }

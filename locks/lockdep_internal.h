@@ -22,12 +22,24 @@
 #include <vector>
 
 #include "locks/grow_only_table.h"
+#include "locks/guards.h"
 #include "locks/lock_graph.h"
 #include "locks/lockdep.h"
 #include "locks/stack_store.h"
 #include "locks/thread_annotations.h"
 
 namespace memhp::lockdep::detail {
+
+// std::mutex for clang's analysis. Not one of our own locks, so that those can be seen
+// through the validator.
+class CAPABILITY("mutex") plain_mutex {
+ public:
+  void lock() ACQUIRE() { raw_.lock(); }
+  void unlock() RELEASE() { raw_.unlock(); }
+
+ private:
+  std::mutex raw_;
+};
 
 // In held_lock::flags beside those of flags_of(): its times are taken for lock_stat.
 // Not part of the chain key.
@@ -57,7 +69,16 @@ struct held_lock {
     return map.load(std::memory_order_relaxed) == &other;
   }
   lock_class& class_of() const { return *cls.load(std::memory_order_relaxed); }
+  reported_lock described() const;
   void take_from(const held_lock& other);
+};
+
+// Who a task is, without the task.
+struct task_id {
+  std::string name;  // empty: the thread's
+  int pid;
+  bool is_thread;
+  reported_task described() const;
 };
 
 struct task {
@@ -76,11 +97,9 @@ struct task {
   }
   void grow();
 
-  // Any thread, a report's facts. `described_held` of another's task needs
-  // registry::lock, and what it tells may be of different moments.
-  std::string comm() const;
-  reported_task described() const;
+  // Owner only.
   std::vector<reported_lock> described_held() const;
+  task_id id() const;  // any thread, while it lives
 
   held_lock* held = nullptr;  // capacity of them; replaced under registry::lock
   std::atomic<std::uint32_t> depth = 0;
@@ -95,14 +114,14 @@ struct task {
 };
 
 struct registry {
-  std::mutex lock;
+  plain_mutex lock;
   std::vector<task*> tasks GUARDED_BY(lock);
   static registry& instance();
 };
 
-// What somebody else has the lock as.
+// What somebody else has the lock as, as far as can be seen from here.
 struct other_holder {
-  reported_task task;
+  task_id task;
   reported_lock lock;
 };
 std::optional<other_holder> holder_other_than(const task* self, const dep_map& map);
@@ -173,7 +192,7 @@ struct chain_hash {
 // What all tasks learned together. Never destroyed: locks in static storage outlive
 // every destructor.
 struct validator {
-  std::mutex lock;
+  plain_mutex lock;
   std::uint64_t epoch GUARDED_BY(lock) = 0;
   lock_graph graph GUARDED_BY(lock);
   stack_store stacks GUARDED_BY(lock);              // by the payload of an edge
@@ -188,7 +207,7 @@ struct validator {
   on_error policy GUARDED_BY(lock) = on_error::abort;
 
   // Keys of chains that were looked at. Searched without, changed with the lock.
-  grow_only_table<std::uint64_t, chain_hash> known{1 << 12};
+  grow_only_table<std::uint64_t, chain_hash> known{1U << 12};
 
   static validator& instance();
 };

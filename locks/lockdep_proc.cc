@@ -12,7 +12,7 @@ using detail::validator;
 counters count() {
   const std::vector<lock_class*> classes = registered_lock_classes();
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   counters made = all.count;
   made.classes = classes.size();
   made.direct_dependencies = all.graph.edges().size();
@@ -25,7 +25,7 @@ counters count() {
 
 std::vector<dependency> dependencies() {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   std::vector<dependency> made;
   for (std::size_t i = 0; i < all.graph.edges().size(); ++i) {
     const lock_graph::edge& edge = all.graph.edges()[i];
@@ -40,7 +40,7 @@ std::vector<dependency> dependencies() {
 
 std::vector<std::vector<std::uint32_t>> chains() {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   return all.chains;
 }
 
@@ -52,7 +52,7 @@ lockdep_snapshot snapshot() {
   for (std::size_t i = 0; i < classes.size(); ++i) place_of.emplace(classes[i]->id, i);
 
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   lockdep_snapshot made;
   for (const lock_class* cls : classes) {
     proc_class shown{.lock = cls->described(), .key = cls->key};

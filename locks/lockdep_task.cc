@@ -33,13 +33,6 @@ std::string comm_of_thread(int tid) {
   return comm;
 }
 
-reported_lock describe(const held_lock& lock) {
-  return {.lock = lock.class_of().described(),
-          .instance = lock.map.load(std::memory_order_relaxed),
-          .read = lock.read() != read_kind::write,
-          .at = {.ip = lock.ip.load(std::memory_order_relaxed)}};
-}
-
 }  // namespace
 
 // The thread's own task; reports what the thread ends with.
@@ -60,6 +53,13 @@ class own_task {
   task_state handle_;
 };
 
+reported_lock held_lock::described() const {
+  return {.lock = class_of().described(),
+          .instance = map.load(std::memory_order_relaxed),
+          .read = read() != read_kind::write,
+          .at = {.ip = ip.load(std::memory_order_relaxed)}};
+}
+
 void held_lock::take_from(const held_lock& other) {
   map.store(other.map.load(std::memory_order_relaxed), std::memory_order_relaxed);
   cls.store(other.cls.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -79,13 +79,13 @@ task::task(std::string name, int pid, bool is_thread)
     : name{std::move(name)}, pid{pid}, is_thread{is_thread} {
   grow();
   registry& all = registry::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   all.tasks.push_back(this);
 }
 
 task::~task() {
   registry& all = registry::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   std::erase(all.tasks, this);
 }
 
@@ -114,40 +114,45 @@ void task::grow() {
   auto next = std::make_unique<held_lock[]>(larger);
   for (std::uint32_t i = 0; i < capacity; ++i) next[i].take_from(held[i]);
   registry& all = registry::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   storage = std::move(next);
   held = storage.get();
   capacity = larger;
 }
 
-std::string task::comm() const {
-  if (!is_thread) return name;
-  if (pid != gettid()) return comm_of_thread(pid);
-  std::array<char, 17> own{};
-  prctl(PR_GET_NAME, own.data());
-  return own.data();
+task_id task::id() const {
+  return {.name = name, .pid = pid, .is_thread = is_thread};
 }
 
-reported_task task::described() const {
-  return {.comm = comm(), .pid = pid, .cpu = std::max(0, sched_getcpu())};
+reported_task task_id::described() const {
+  reported_task made{.comm = name, .pid = pid, .cpu = std::max(0, sched_getcpu())};
+  if (is_thread && pid == gettid()) {
+    std::array<char, 17> own{};
+    prctl(PR_GET_NAME, own.data());
+    made.comm = own.data();
+  } else if (is_thread) {
+    made.comm = comm_of_thread(pid);
+  }
+  return made;
 }
 
 std::vector<reported_lock> task::described_held() const {
   std::vector<reported_lock> all;
   const std::uint32_t known = depth.load(std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < known; ++i) all.push_back(describe(held[i]));
+  all.reserve(known);
+  for (std::uint32_t i = 0; i < known; ++i) all.push_back(held[i].described());
   return all;
 }
 
 std::optional<other_holder> holder_other_than(const task* self_task, const dep_map& map) {
   registry& all = registry::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   for (const task* other : all.tasks) {
     if (other == self_task) continue;
     const std::uint32_t depth = other->depth.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < depth; ++i)
       if (other->held[i].is(map))
-        return other_holder{.task = other->described(), .lock = describe(other->held[i])};
+        return other_holder{.task = other->id(), .lock = other->held[i].described()};
   }
   return std::nullopt;
 }

@@ -21,17 +21,31 @@ class inspection {
   inspection(validator& all, task& t, const acquisition& wanted)
       : all_{all}, t_{t}, wanted_{wanted} {}
 
-  // False if the nesting is to be looked at again next time.
-  bool run() REQUIRES(all_.lock) {
+  void run(std::uint64_t key) {
+    const guard hold{all_.lock};
+    const auto is_key = [key](std::uint64_t known) { return known == key; };
+    if (all_.known.find(chain_hash{}(key), is_key) == key) return;
+    ++all_.count.chain_misses;
+    all_.count.max_depth = std::max(all_.count.max_depth, t_.locks().size() + 1);
+    register_lock_class(wanted_.cls);
+    wanted_.cls.mark_used(wanted_.read(), (wanted_.flags & waited_bit) == 0);
+    if (!is_in_order()) return;
+    all_.known.insert(key);
+    self.place_of(key) = key;
+  }
+  findings& found() { return found_; }
+
+ private:
+  // False if the nesting is to be looked at again next time: a recursion that only one
+  // lock of its class makes certain must not hide behind another's.
+  bool is_in_order() REQUIRES(all_.lock) {
     if (wanted_.trylock() || !wanted_.cls.validated) return true;
     const recursion found = check_recursion();
     if (found != recursion::in_order) add_edges();
     remember_chain();
     return found != recursion::deadlock;
   }
-  findings& found() { return found_; }
 
- private:
   enum class recursion : std::uint8_t { none, in_order, deadlock };
 
   // check_deadlock(): the class is held already. In order if nothing can wait for itself
@@ -58,7 +72,7 @@ class inspection {
     if (!all_.cycles_seen.insert(std::move(name)).second) return;
     recursive_report report;
     report.wanted = wanted_.described();
-    report.blocking = described(held);
+    report.blocking = held.described();
     fill(report, t_, wanted_.ip);
     const bool reads =
         held.read() != read_kind::write && wanted_.read() != read_kind::write;
@@ -126,7 +140,7 @@ class inspection {
     circular_report report;
     fill(report, t_, wanted_.ip);
     report.wanted = wanted_.described();
-    report.blocking = described(held);
+    report.blocking = held.described();
     report.chain.push_back({.lock = report.wanted.lock, .stack = report.backtrace});
     for (const lock_graph::step& step : path)
       report.chain.push_back({.lock = lock_class_at(step.to).described(),
@@ -140,13 +154,6 @@ class inspection {
     chain.push_back(wanted_.cls.id);
     all_.count.chain_hlocks += chain.size();
     all_.chains.push_back(std::move(chain));
-  }
-
-  static reported_lock described(const held_lock& held) {
-    return {.lock = held.class_of().described(),
-            .instance = held.map.load(std::memory_order_relaxed),
-            .read = held.read() != read_kind::write,
-            .at = {.ip = held.ip.load(std::memory_order_relaxed)}};
   }
 
   validator& all_;
@@ -177,22 +184,8 @@ reported_lock acquisition::described() const {
 
 void validate(task& t, const acquisition& wanted, std::uint64_t key) {
   const busy_scope busy;
-  validator& all = validator::instance();
-  inspection look{all, t, wanted};
-  {
-    const std::lock_guard hold{all.lock};
-    const auto is_key = [key](std::uint64_t known) { return known == key; };
-    if (all.known.find(chain_hash{}(key), is_key) == key) return;
-    ++all.count.chain_misses;
-    const std::size_t depth = t.locks().size() + 1;
-    all.count.max_depth = std::max(all.count.max_depth, depth);
-    register_lock_class(wanted.cls);
-    wanted.cls.mark_used(wanted.read(), (wanted.flags & waited_bit) == 0);
-    if (look.run()) {
-      all.known.insert(key);
-      self.place_of(key) = key;
-    }
-  }
+  inspection look{validator::instance(), t, wanted};
+  look.run(key);
   for (auto& [report, fatal] : look.found()) deliver(report, fatal);
 }
 
@@ -206,7 +199,7 @@ stack_trace stack_from(const void* ip) {
 }
 
 void fill(report_base& report, const task& t, const void* ip) {
-  report.task = t.described();
+  report.task = t.id().described();
   report.held = t.described_held();
   report.backtrace = stack_from(ip);
 }
@@ -218,7 +211,7 @@ void deliver(const lockdep_report& report, bool fatal) {
   report_format format;
   bool stop = false;
   {
-    const std::lock_guard hold{all.lock};
+    const guard hold{all.lock};
     ++all.count.reports;
     to = all.report;
     format = all.format;
@@ -238,7 +231,7 @@ void report_bad_unlock(task& t, const dep_map& map, const void* ip) {
   report.instance = &map;
   report.at = {.ip = ip};
   if (auto other = holder_other_than(&t, map)) {
-    report.holder = std::move(other->task);
+    report.holder = other->task.described();
     report.held_as = std::move(other->lock);
   }
   deliver(report, true);
@@ -247,16 +240,16 @@ void report_bad_unlock(task& t, const dep_map& map, const void* ip) {
 namespace {
 
 // What every failed assertion says; once for each place.
-void report_assertion(task& t, std::string assertion, const std::source_location& where,
-                      const void* ip) {
+void report_assertion(task& t, const std::string& assertion,
+                      const std::source_location& where, const void* ip) {
   {
     validator& all = validator::instance();
-    const std::lock_guard hold{all.lock};
+    const guard hold{all.lock};
     if (!all.places_seen.emplace(where.file_name(), where.line()).second) return;
   }
   assert_report report;
   fill(report, t, ip);
-  report.assertion = std::move(assertion);
+  report.assertion = assertion;
   report.file = where.file_name();
   report.line = where.line();
   report.at = {.ip = ip};
@@ -308,19 +301,20 @@ using detail::validator;
 
 reporter set_reporter(reporter wanted) {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
-  return std::exchange(all.report, std::move(wanted));
+  const guard hold{all.lock};
+  std::swap(all.report, wanted);
+  return wanted;
 }
 
 void set_report_format(const report_format& format) {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   all.format = format;
 }
 
 void set_on_error(on_error policy) {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   all.policy = policy;
 }
 
@@ -328,7 +322,7 @@ namespace {
 
 void set_bit(std::uint64_t bit, bool on) {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) &
                        (detail::prove_bit | detail::stat_bit);
   // What was held before nobody looked is not known: a new epoch.
@@ -351,7 +345,7 @@ void set_lock_stat(bool on) {
 
 void reset() {
   validator& all = validator::instance();
-  const std::lock_guard hold{all.lock};
+  const guard hold{all.lock};
   all.graph.clear();
   all.stacks.clear();
   all.closes_cycle.clear();

@@ -76,7 +76,7 @@ percpu_rw_semaphore::~percpu_rw_semaphore() {
   percpu_arena_give_back(place_);
 }
 
-void percpu_rw_semaphore::reset_after_fork() {
+void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
   state_.store(asymmetric_ ? idle : fenced, std::memory_order_relaxed);
   drainer_sleeps_.store(0, std::memory_order_relaxed);
   waiters_.store(0, std::memory_order_relaxed);

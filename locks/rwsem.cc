@@ -61,10 +61,10 @@ void rw_semaphore::wait_in_queue(waiter& self, std::uint32_t counted_in) {
     const bool first = head_ == nullptr;
     (first ? head_ : tail_->next) = &self;
     tail_ = &self;
-    // A pairs with B in the two unlocks: one operation shows the queue and takes the
-    // count back. Who leaves after it sees `queued` and serves the queue; who left before
-    // it is seen here. Two operations would let a holder leave in between, who sees
-    // neither our entry nor that our count was what kept the head waiting.
+    // A pairs with B in the two unlocks: we show the queue and take our count back, and
+    // look at what is left afterwards. Who leaves after it sees `queued` and serves the
+    // queue; who left before it, or found our count in the way of what he had to do, has
+    // left it to us. Without the look both may wait for the other.
     const std::uint32_t change = (first ? std::uint32_t{queued} : 0U) - counted_in;
     const std::uint32_t after =
         state_.fetch_add(change, std::memory_order_relaxed) + change;

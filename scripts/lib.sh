@@ -15,6 +15,10 @@ demo_packages="util-linux numactl hwloc-nox"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19
   clang-format-19 stress-ng attr procps python3"
 
+# Locks that bench/locks_bench compares ours with; it does without those that are missing.
+bench_packages="libboost-thread-dev libabsl-dev libtbb-dev libck-dev
+  liburcu-dev"
+
 missing_packages() {
   for package in "$@"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||

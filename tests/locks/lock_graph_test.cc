@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <optional>
 #include <random>
+#include <set>
 #include <vector>
 
 namespace memhp {
@@ -77,6 +79,9 @@ TEST(LockGraph, CountsWhatCanBeReached) {
 
 // --- against a naive model ------------------------------------------------------------
 
+constexpr std::array kinds = {dep_kind::er, dep_kind::en, dep_kind::sr, dep_kind::sn};
+constexpr std::array reads = {write, read, recursive_read};
+
 struct known_edge {
   unsigned from, to;
   dep_kind kind;
@@ -89,59 +94,164 @@ bool starts_shared(dep_kind kind) {
   return kind == dep_kind::sr || kind == dep_kind::sn;
 }
 
-// By the definition: walks every sequence of edges, and checks each pair of neighbours.
-// A walk need not meet an edge twice. Exponential; the graphs are small.
-bool naive_path(const std::vector<known_edge>& edges, std::vector<bool>& used,
-                unsigned at, bool reached_recursively, unsigned target,
-                read_kind held_as) {
-  if (at == target && (held_as == write || !reached_recursively)) return true;
+// By the definition: walks every sequence of edges, and checks each pair of neighbours. A
+// walk need not meet an edge twice. Exponential; the graphs are small. Calls
+// visit(node, reached by a recursive read, length) wherever it gets.
+template <class Visit>
+void walk(const std::vector<known_edge>& edges, std::vector<bool>& used, unsigned at,
+          bool recursively, std::size_t length, const Visit& visit) {
+  visit(at, recursively, length);
   for (std::size_t i = 0; i < edges.size(); ++i) {
     if (used[i] || edges[i].from != at) continue;
-    if (reached_recursively && starts_shared(edges[i].kind)) continue;
+    if (recursively && starts_shared(edges[i].kind)) continue;
     used[i] = true;
-    const bool found = naive_path(edges, used, edges[i].to, ends_recursive(edges[i].kind),
-                                  target, held_as);
+    walk(edges, used, edges[i].to, ends_recursive(edges[i].kind), length + 1, visit);
     used[i] = false;
-    if (found) return true;
   }
-  return false;
 }
+
+std::optional<std::size_t> naive_length(const std::vector<known_edge>& edges,
+                                        unsigned from, read_kind wanted_as, unsigned to,
+                                        read_kind held_as) {
+  std::optional<std::size_t> shortest;
+  std::vector<bool> used(edges.size());
+  walk(edges, used, from, wanted_as == recursive_read, 0,
+       [&](unsigned at, bool recursively, std::size_t length) {
+         if (at == to && (held_as == write || !recursively))
+           shortest = std::min(shortest.value_or(length), length);
+       });
+  return shortest;
+}
+
+std::size_t naive_reach(const std::vector<known_edge>& edges, unsigned from) {
+  std::set<unsigned> nodes;
+  std::vector<bool> used(edges.size());
+  walk(edges, used, from, false, 0,
+       [&](unsigned at, bool, std::size_t) { nodes.insert(at); });
+  return nodes.size();
+}
+
+// The mirror image: a strong path backwards is one of the edges turned round, with the
+// roles of "ends recursive" and "starts shared" exchanged.
+std::vector<known_edge> turned_round(std::vector<known_edge> edges) {
+  for (known_edge& edge : edges) {
+    std::swap(edge.from, edge.to);
+    if (edge.kind == dep_kind::er)
+      edge.kind = dep_kind::sn;  // ends recursive -> starts shared
+    else if (edge.kind == dep_kind::sn)
+      edge.kind = dep_kind::er;
+  }
+  return edges;
+}
+
+struct random_graph {
+  explicit random_graph(unsigned seed) : random{seed} {}
+
+  unsigned pick(unsigned n) { return static_cast<unsigned>(random() % n); }
+  // New nodes and edges.
+  void renew(unsigned max_edges) {
+    graph.clear();
+    edges.clear();
+    nodes = 2 + pick(5);
+    for (unsigned n = pick(max_edges + 1); n > 0; --n)
+      add({pick(nodes), pick(nodes), kinds[pick(4)]});
+  }
+  void add(const known_edge& edge) {
+    if (graph.add_edge(edge.from, edge.to, edge.kind, payload_of(edge)) !=
+        lock_graph::added::nothing)
+      edges.push_back(edge);
+  }
+  static unsigned payload_of(const known_edge& edge) { return edge.from * 100 + edge.to; }
+
+  std::mt19937 random;
+  unsigned nodes = 0;
+  lock_graph graph;
+  std::vector<known_edge> edges;
+};
 
 class RandomGraphs : public testing::TestWithParam<unsigned> {};
 
-TEST_P(RandomGraphs, AgreeWithTheNaiveModel) {
-  std::mt19937 random{GetParam()};
-  const auto pick = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
-  constexpr std::array kinds = {dep_kind::er, dep_kind::en, dep_kind::sr, dep_kind::sn};
-  constexpr std::array reads = {write, read, recursive_read};
-  for (int round = 0; round < 300; ++round) {
-    const unsigned nodes = 2 + pick(5);
-    lock_graph graph;
-    std::vector<known_edge> edges;
-    for (unsigned n = pick(10); n > 0; --n) {
-      const known_edge edge{pick(nodes), pick(nodes), kinds[pick(4)]};
-      if (graph.add_edge(edge.from, edge.to, edge.kind, 0) != lock_graph::added::nothing)
-        edges.push_back(edge);
-    }
-    const unsigned from = pick(nodes);
-    const unsigned to = pick(nodes);
-    const read_kind wanted_as = reads[pick(3)];
-    const read_kind held_as = reads[pick(3)];
-    std::vector<bool> used(edges.size());
-    const bool expected =
-        naive_path(edges, used, from, wanted_as == recursive_read, to, held_as);
-    const auto found = graph.find_strong_path(from, wanted_as, to, held_as);
-    ASSERT_EQ(found.has_value(), expected) << "round " << round;
-    // What was found is a path of known edges.
-    for (std::size_t i = 0; found && i < found->size(); ++i) {
-      EXPECT_EQ((*found)[i].from, i == 0 ? from : (*found)[i - 1].to);
-      EXPECT_TRUE(std::ranges::any_of(edges, [&](const known_edge& edge) {
-        return edge.from == (*found)[i].from && edge.to == (*found)[i].to;
-      }));
+#ifdef __SANITIZE_THREAD__
+constexpr int graphs_per_seed = 40;
+#else
+constexpr int graphs_per_seed = 400;
+#endif
+
+TEST_P(RandomGraphs, HaveTheShortestStrongPathOfTheNaiveModel) {
+  random_graph random{GetParam()};
+  for (int round = 0; round < graphs_per_seed; ++round) {
+    random.renew(10);
+    ASSERT_TRUE(random.graph.check_invariants());
+    const unsigned from = random.pick(random.nodes);
+    const unsigned to = random.pick(random.nodes);
+    const read_kind wanted_as = reads[random.pick(3)];
+    const read_kind held_as = reads[random.pick(3)];
+    const auto expected = naive_length(random.edges, from, wanted_as, to, held_as);
+    const auto found = random.graph.find_strong_path(from, wanted_as, to, held_as);
+    ASSERT_EQ(found.has_value(), expected.has_value()) << "round " << round;
+    if (found) {
+      ASSERT_EQ(found->size(), *expected) << "round " << round;
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(1U, 11U));
+
+TEST_P(RandomGraphs, GivePathsOfKnownEdgesOfFittingKinds) {
+  random_graph random{GetParam()};
+  for (int round = 0; round < graphs_per_seed; ++round) {
+    random.renew(14);
+    const unsigned from = random.pick(random.nodes);
+    const unsigned to = random.pick(random.nodes);
+    const auto found = random.graph.find_strong_path(from, write, to, read);
+    if (!found || found->empty()) continue;
+    EXPECT_EQ(found->front().from, from);
+    EXPECT_EQ(found->back().to, to);
+    EXPECT_FALSE(ends_recursive(found->back().kind));
+    for (std::size_t i = 0; i < found->size(); ++i) {
+      const lock_graph::step& step = (*found)[i];
+      EXPECT_TRUE(random.graph.has_edge(step.from, step.to, step.kind));
+      EXPECT_EQ(step.payload, random_graph::payload_of({step.from, step.to, step.kind}));
+      if (i == 0) continue;
+      EXPECT_EQ(step.from, (*found)[i - 1].to);
+      EXPECT_FALSE(ends_recursive((*found)[i - 1].kind) && starts_shared(step.kind));
+    }
+  }
+}
+
+TEST_P(RandomGraphs, CountWhatStrongPathsReachInBothDirections) {
+  random_graph random{GetParam()};
+  for (int round = 0; round < graphs_per_seed; ++round) {
+    random.renew(9);
+    const std::vector<known_edge> back = turned_round(random.edges);
+    for (unsigned node = 0; node < random.nodes; ++node) {
+      ASSERT_EQ(random.graph.count_forward(node), naive_reach(random.edges, node));
+      ASSERT_EQ(random.graph.count_backward(node), naive_reach(back, node));
+    }
+  }
+}
+
+// What lockdep relies on to tell new cycles from those with an old one inside.
+TEST_P(RandomGraphs, WithoutAStrongCycleGivePathsThatMeetNoNodeTwice) {
+  random_graph random{GetParam()};
+  for (int round = 0; round < graphs_per_seed; ++round) {
+    random.renew(0);
+    for (int n = 0; n < 14; ++n) {
+      const known_edge edge{random.pick(random.nodes), random.pick(random.nodes),
+                            kinds[random.pick(4)]};
+      const read_kind held_as = starts_shared(edge.kind) ? read : write;
+      const read_kind wanted_as = ends_recursive(edge.kind) ? recursive_read : write;
+      const auto path =
+          random.graph.find_strong_path(edge.to, wanted_as, edge.from, held_as);
+      if (!path) {
+        random.add(edge);
+        continue;
+      }
+      std::set<unsigned> met{edge.to};
+      for (const lock_graph::step& step : *path)
+        EXPECT_TRUE(met.insert(step.to).second) << "round " << round;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(1U, 13U));
 
 }  // namespace
 }  // namespace memhp

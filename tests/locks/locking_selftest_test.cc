@@ -2,8 +2,10 @@
 // taken in process context, as tables: a program and whether it is reported.
 //
 // A program is a list of steps: "w", "r" and "R" take a lock to write, to read and to
-// read recursively, "t" and "T" try it to write and to read, "u" gives it back. "/" parts
-// the programs of several tasks, which run one after the other.
+// read recursively, "t" and "T" try it to write and to read, "s" takes it with subclass
+// 1, "n" under the nest lock N, "u" gives it back, "i" initializes it anew. "/" parts the
+// programs of several tasks, which run one after the other. Locks of class V are not
+// validated.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -21,13 +23,18 @@ using enum read_kind;
 
 constexpr std::array<lock_class_key, 4> keys = {
     {{.name = "A"}, {.name = "B"}, {.name = "C"}, {.name = "D"}}};
+constexpr lock_class_key nest_key{.name = "N"};
+constexpr lock_class_key unchecked_key{.name = "V", .validation = lock_validation::off};
 
 class locks_of_a_program {
  public:
   void run(const std::string& program) {
     std::istringstream steps{program};
     for (std::string step; steps >> step;)
-      if (step != "/") run_step(step[0], lock(step[1]));
+      if (step[0] == 'i')
+        locks_.erase(step[1]);
+      else if (step != "/")
+        run_step(step[0], lock(step[1]));
   }
 
  private:
@@ -36,16 +43,21 @@ class locks_of_a_program {
     auto& made = locks_[name];
     const char cls = name < 'A' ? static_cast<char>(name - '1' + 'A') : name;
     if (!made)
-      made = std::make_unique<dep_map>(keys[static_cast<std::size_t>(cls - 'A')]);
+      made = std::make_unique<dep_map>(cls == 'N' ? nest_key
+                                       : cls == 'V'
+                                           ? unchecked_key
+                                           : keys[static_cast<std::size_t>(cls - 'A')]);
     return *made;
   }
-  static void run_step(char what, dep_map& map) {
+  void run_step(char what, dep_map& map) {
     switch (what) {
       case 'w': return lockdep::acquire(map, {.read = write});
       case 'r': return lockdep::acquire(map, {.read = read});
       case 'R': return lockdep::acquire(map, {.read = recursive_read});
       case 't': return lockdep::acquire(map, {.read = write, .trylock = true});
       case 'T': return lockdep::acquire(map, {.read = read, .trylock = true});
+      case 's': return lockdep::acquire(map, {.subclass = 1});
+      case 'n': return lockdep::acquire(map, {.nest = &lock('N')});
       case 'u': return lockdep::release(map);
       default: FAIL() << "no step " << what;
     }
@@ -170,6 +182,43 @@ INSTANTIATE_TEST_SUITE_P(
     Selftest, Program,
     testing::Values(
         single_case{"DoubleUnlock", "wA uA uA", true},
+        single_case{"InitOfAHeldLock", "wA iA", true},
+        single_case{"InitOfAFreeLock", "wA uA iA wA uA", false},
+        single_case{"UnlockInBadOrderOfThree", "wA wB wC uA uC uB", false},
+        single_case{"UnlockInBadOrderAndReadMix", "rA wB RC uA uC uB", false},
+        single_case{"NestedSubclass", "wA s1 u1 uA", false},
+        single_case{"NestedSubclassBothWays", "wA s1 u1 uA / sA w1 u1 uA", true},
+        single_case{"NestedSubclassTwice", "wA s1 s1 u1 u1 uA", true},
+        single_case{"NestLock", "wN nA n1 u1 uA uN", false},
+        single_case{"NestLockTakenLate", "wN nA n1 u1 uA wB uB uN / wB wN uN uB", true},
+        single_case{"NestLockNotHeld", "nA uA", true},
+        single_case{"NotValidatedTwice", "wV wV uV uV", false},
+        single_case{"NotValidatedBothWays", "wV wA uA uV / wA wV uV uA", false},
+        single_case{"NotValidatedInBetween", "wA wV wB uB uV uA / wB wV wA uA uV uB",
+                    true},
+        // A read that does not recurse behind a reader: a writer may wait between them.
+        single_case{"QueuedReadTwice", "rA rA uA uA", true},
+        single_case{"QueuedReadThenRecursive", "rA RA uA uA", false},
+        single_case{"QueuedReadBehindRecursive", "RA rA uA uA", true},
+        single_case{"QueuedReadInversion", "RA wB uB uA / wB rA uA uB", true},
+        single_case{"QueuedRecursiveInversion", "RA wB uB uA / wB RA uA uB", false},
+        single_case{"QueuedReadInversionOtherOrder", "wB rA uA uB / RA wB uB uA", true},
+        single_case{"QueuedReadOfThree", "RA wB uB uA / wB RC uC uB / wC rA uA uC", true},
+        single_case{"QueuedRecursiveOfThree", "RA wB uB uA / wB rC uC uB / wC RA uA uC",
+                    false},
+        single_case{"RlockAA1Recursive", "RA RA uA uA", false},
+        single_case{"RlockAA1OfTwoLocks", "RA R1 u1 uA", false},
+        single_case{"RlockAA2WriteUnderRead", "wA rA uA uA", true},
+        single_case{"RlockAA3ReadThenWrite", "rA wA uA uA", true},
+        single_case{"RlockABBA1", "RA wB uB uA / RB wA uA uB", true},
+        single_case{"RlockABBA2", "RA RB uB uA / RB RA uA uB", false},
+        single_case{"RlockABBA3WriteThenRead", "wA RB uB uA / wB RA uA uB", true},
+        single_case{"RlockChaincacheABBA1",
+                    "RA wB uB uA / RB RA uA uB / RA wB uB uA / RB wA uA uB", true},
+        single_case{"BelowARecursiveRead", "wA RB wC uC uB uA / wC wA uA uC", true},
+        single_case{"TryOfAHeldLock", "wA tA uA uA", false},
+        single_case{"TryUnderTry", "tA tB uB uA / tB tA uA uB", false},
+        single_case{"TryBothFirst", "tA wB uB uA / tB wA uA uB", true},
         single_case{"UnlockOfAnother", "wA uB uA", true},
         single_case{"UnlockInTheOrderOfTaking", "wA wB uA uB", false},
         single_case{"UnlockOfTheMiddle", "wA wB wC uB uC uA", false},
