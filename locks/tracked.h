@@ -95,7 +95,7 @@ class raw_or_object {
 // LOCK_CONTENDED(): takes a raw lock of which the validator knows already. While
 // lock_stat counts, it tries first, so that a wait is known to be one.
 template <class Try, class Wait>
-[[gnu::always_inline]] inline void take(dep_map& map, Try try_now, Wait wait) {
+[[gnu::always_inline]] inline void wait_for_raw(dep_map& map, Try try_now, Wait wait) {
   if (!lockdep::counting()) [[likely]] {
     wait();
     return;
@@ -140,7 +140,7 @@ class owned_rw_lock : public owned_lock<Raw> {
   [[gnu::always_inline]] void read_lock() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(this->map_, {.read = read_kind::read});
     if (controlled == nullptr) [[likely]]
-      take(
+      wait_for_raw(
           this->map_, [this] { return this->lock_.raw().try_lock_shared(); },
           [this] { this->lock_.raw().lock_shared(); });
     else
@@ -165,7 +165,7 @@ class owned_rw_lock : public owned_lock<Raw> {
   [[gnu::always_inline]] void write_lock() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(this->map_, {});
     if (controlled == nullptr) [[likely]] {
-      take(
+      wait_for_raw(
           this->map_, [this] { return try_write(this->lock_.raw()); },
           [this] { this->lock_.raw().lock(); });
       this->owner_.set();
@@ -219,7 +219,7 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
       ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lockdep::acquire(map_, {.subclass = subclass});
     if (controlled == nullptr) [[likely]] {
-      detail::take(
+      detail::wait_for_raw(
           map_, [this] { return lock_.raw().try_lock(); },
           [this] { lock_.raw().lock(); });
       owner_.set();
