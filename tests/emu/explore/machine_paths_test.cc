@@ -157,7 +157,8 @@ TEST(MachinePaths, TheValidatorIsQuietAboutThePatchedOrder) {
   for (unsigned seed = 0; seed < 20; ++seed)
     EXPECT_EQ(run({.paths = {online, eject, probe}}, seed).how.how,
               outcome::end::finished);
-  for (const lockdep_report& report : reports.all()) ADD_FAILURE() << to_text(report);
+  for (const lockdep_report& report : reports.all())
+    ADD_FAILURE() << to_text(report, report_format_6_1);
 }
 
 // Seed 000: a removal that waits for the users of the files under mem_hotplug_lock, which
