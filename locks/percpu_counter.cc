@@ -13,14 +13,14 @@
 #include <string>
 
 namespace memhp {
-namespace detail {
 
-constinit row_kind rows = row_kind::thread;
-constinit std::ptrdiff_t rseq_offset = 0;
-
-}  // namespace detail
+constinit std::ptrdiff_t detail::rseq_offset = 0;
 
 namespace {
+
+bool rows_are_cpus() {
+  return detail::rseq_offset != 0;
+}
 
 // Threads beyond this many share the last row, with locked instructions.
 constexpr unsigned thread_rows = 1024;
@@ -115,7 +115,6 @@ void percpu_init() {
     // 0 where glibc could not register: an old kernel, valgrind, gVisor, or the tunable.
     if (__rseq_size == 0 || std::getenv("MEMHP_LOCKS_NO_RSEQ") != nullptr) return true;
     detail::rseq_offset = __rseq_offset;
-    detail::rows = detail::row_kind::cpu;
     return true;
   }();
   static_cast<void>(decided);
@@ -123,13 +122,11 @@ void percpu_init() {
 }
 
 unsigned percpu_rows() {
-  return detail::rows == detail::row_kind::cpu
-             ? cpu_rows()
-             : table().used.load(std::memory_order_acquire);
+  return rows_are_cpus() ? cpu_rows() : table().used.load(std::memory_order_acquire);
 }
 
 std::size_t percpu_segment_bytes() {
-  const unsigned rows = detail::rows == detail::row_kind::cpu ? cpu_rows() : thread_rows;
+  const unsigned rows = rows_are_cpus() ? cpu_rows() : thread_rows;
   return std::size_t{rows} << percpu_row_shift;
 }
 
