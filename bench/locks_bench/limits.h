@@ -65,7 +65,9 @@ class rseq_pair {
         "mov %[scratch], %%fs:8(%[rseq])\n"
         "1:\tmov %%fs:4(%[rseq]), %k[scratch]\n\t"
         "shl $7, %[scratch]\n\t"
-        "incq (%[first], %[scratch])\n"
+        // Added up first: with an index register some CPUs take twice as long.
+        "add %[first], %[scratch]\n\t"
+        "incq (%[scratch])\n"
         "2:\n\t"
         ".pushsection __rseq_failure, \"ax\"\n\t"
         ".byte 0x0f, 0xb9, 0x3d\n\t"  // with the signature an undefined instruction
