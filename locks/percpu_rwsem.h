@@ -48,11 +48,11 @@
 // Errors: unlocking what nobody holds (noticed by a writer's unlock), and destroying
 // what is held, print a line and abort.
 //
-// Memory order: lock is an acquire, unlock a release; letters mark the pairs below. Models
-// of both sides find what goes wrong without A, B, G, H, I or J (percpu_rwsem_model_test,
-// percpu_rwsem_queue_model_test). C-D, E-F and K-L no test on x86 can miss: it orders
-// those itself; they bind the compiler there and are instructions on aarch64.
-// Mirrors kernel/locking/percpu-rwsem.c (6.1) with two counts instead of one.
+// Memory order: lock is an acquire, unlock a release; letters mark the pairs below.
+// Models of both sides find what goes wrong without A, B, G, H, I or J
+// (percpu_rwsem_model_test, percpu_rwsem_queue_model_test). C-D, E-F and K-L no test on
+// x86 can miss: it orders those itself; they bind the compiler there and are instructions
+// on aarch64. Mirrors kernel/locking/percpu-rwsem.c (6.1) with two counts instead of one.
 #pragma once
 
 #include <atomic>
