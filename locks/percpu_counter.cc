@@ -42,7 +42,7 @@ unsigned possible_cpus() {
   // The system call returns the size of the kernel's masks.
   std::array<unsigned long, 1024> mask{};
   const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask.data());
-  return bytes > 0 ? 8 * static_cast<unsigned>(bytes) : 8 * sizeof mask;
+  return 8 * static_cast<unsigned>(bytes > 0 ? bytes : long{sizeof mask});
 }
 
 unsigned cpu_rows() {
