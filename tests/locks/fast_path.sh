@@ -3,6 +3,7 @@
 #   fast_path.sh OBJECT
 # Prints them. What lies behind the return is for writers that are about.
 set -eu
+[ -f "$1" ] || { echo "$1 is not built"; exit 1; }
 code=$(objdump -d --no-show-raw-insn "$1" | awk '
   /<.*read_pair.*>:$/ { inside = 1; next }
   inside && /^[ ]+[0-9a-f]+:/ { print; if (/ret/) exit }')
@@ -10,7 +11,7 @@ code=$(objdump -d --no-show-raw-insn "$1" | awk '
 count=$(printf '%s\n' "$code" |
   grep -vcE '\<(ret|endbr64|push|pop|nop[wl]?)\>|,%rsp|mov +%rdi,|lea .*\(%rdi\)')
 printf '%s\n\n%s instructions\n' "$code" "$count"
-[ "$count" -gt 0 ] || { echo "read_pair is not in $1"; exit 1; }
+[ -n "$code" ] || { echo "read_pair is not in $1"; exit 1; }
 [ "$count" -le 24 ] || { echo "more than 24"; exit 1; }
 if printf '%s\n' "$code" | grep -qE '\<(lock|xchg|mfence)\>'; then
   echo "one of them is locked"
