@@ -168,7 +168,7 @@ result<phys_range> acpi_memhotplug::find_room(std::uint64_t size) const {
 }
 
 result<int> acpi_memhotplug::plug(std::uint64_t size, int nid) {
-  k.locks.device_hotplug_lock.assert_held();
+  k.locks.assert_held_device_hotplug();
   if (size == 0 || !is_aligned(size, k.config.block_size) || !k.node_possible(nid))
     return fail(errc::invalid_argument);
   const auto range = find_room(size);

@@ -92,7 +92,7 @@ result<std::size_t> plug_dimm_store(kobject& object, std::string_view data, task
   kernel& k = kernel_of(object);
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto slot = k.acpi->plug(dimm->size, dimm->node);
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!slot) return fail(slot.error());
   return data.size();
 }
@@ -118,7 +118,7 @@ result<std::size_t> remove_block_store(kobject& object, std::string_view data, t
   if (*id >= k.config.max_memory / k.config.block_size) return fail(errc::no_such_device);
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto removed = remove_probed_block(k, {*id});
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!removed) return fail(removed.error());
   return data.size();
 }

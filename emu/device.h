@@ -15,6 +15,7 @@
 #include "blocks/result.h"
 #include "emu/kernfs.h"
 #include "emu/task.h"
+#include "locks/cell.h"
 #include "locks/tracked.h"
 
 namespace memhp {
@@ -47,7 +48,7 @@ class device : public kobject {
   static constexpr lock_class_key lock_key{.name = "&dev->mutex",
                                            .validation = lock_validation::off};
   mutable tracked_mutex lock{lock_key};
-  bool offline GUARDED_BY(lock) = false;
+  cell<bool> offline GUARDED_BY(lock){"dev->offline", false};
   bool power_async GUARDED_BY(lock) = false;
   bool power_on GUARDED_BY(lock) = false;  // power/control: on, else auto
 

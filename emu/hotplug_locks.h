@@ -12,12 +12,16 @@
 // Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
 #pragma once
 
+#include "emu/lock_rules.h"
 #include "locks/thread_annotations.h"
 #include "locks/tracked.h"
 
 namespace memhp {
 
 struct hotplug_locks {
+  explicit hotplug_locks(sysfs_gate gate) : gate{gate} {}
+  const sysfs_gate gate;
+
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
   static constexpr lock_class_key device_hotplug_lock_key{.name = "device_hotplug_lock"};
   static constexpr lock_class_key acpi_scan_lock_key{.name = "acpi_scan_lock"};
@@ -36,8 +40,17 @@ struct hotplug_locks {
   // For an attribute that holds its own active reference: never waits, or a removal that
   // waits for that reference would wait for us. On failure the write is started again
   // (restart_no_intr).
-  bool lock_device_hotplug_sysfs() TRY_ACQUIRE(true, device_hotplug_lock) {
-    return device_hotplug_lock.try_lock();
+  bool lock_device_hotplug_sysfs()
+      TRY_ACQUIRE(true, device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
+    return gate == sysfs_gate::none || device_hotplug_lock.try_lock();
+  }
+  void unlock_device_hotplug_sysfs()
+      RELEASE(device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
+    if (gate == sysfs_gate::trylock) device_hotplug_lock.unlock();
+  }
+  // assert_held_device_hotplug() of seed 000.
+  void assert_held_device_hotplug() const ASSERT_HELD(device_hotplug_lock) {
+    if (gate == sysfs_gate::trylock) device_hotplug_lock.assert_held();
   }
 
   // The kernel's mem_hotplug_begin() is two guards here, so that the order shows where it

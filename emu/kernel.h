@@ -76,7 +76,7 @@ struct kernel {
   tracked_wait_queue migrate_waitq{"migrate_waitq"};
   resource_tree iomem;
   memory_hotplug_parameters parameters;
-  std::atomic<online_type> auto_online = online_type::offline;
+  atomic_cell<online_type> auto_online{"mhp_default_online_type", online_type::offline};
   static constexpr lock_class_key hugetlb_lock_key{.name = "hugetlb_lock"};
   tracked_mutex hugetlb_lock{hugetlb_lock_key};  // outside memory_blocks_lock
   kernfs_root sysfs;

@@ -27,12 +27,19 @@ enum class online_check : std::uint8_t {
 // Whether remove_memory_block_devices() asserts device_hotplug_lock.
 enum class removal_assertion : std::uint8_t { comment_only, assert_held };
 
+// How a write to `state`, `online` or `probe` meets device_hotplug_lock.
+enum class sysfs_gate : std::uint8_t {
+  trylock,  // since 3.11: tried, and the write starts again if it is taken
+  none,     // not at all: shows which deadlocks the gate keeps from happening
+};
+
 struct lock_rules {
   std::string_view era;
   std::string_view what;  // one line for people
   remove_devices removal;
   online_check online;
   removal_assertion assertion;
+  sysfs_gate gate = sysfs_gate::trylock;
 };
 
 // The seeds' own world, the default: all five fixes as the seeds' texts have them.

@@ -66,6 +66,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       log{std::move(environment.printk)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
+      locks{config.rules.gate},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
       messages{environment.now},

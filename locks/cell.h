@@ -85,6 +85,10 @@ class atomic_cell {
     identity_.step(lock_op::store);
     value_.store(value, order);
   }
+  bool compare_exchange_strong(T& expected, T wanted, std::memory_order order) {
+    identity_.step(lock_op::exchange);
+    return value_.compare_exchange_strong(expected, wanted, order);
+  }
   operator T() const { return load(); }  // NOLINT: reads as the atomic it wraps
   atomic_cell& operator=(T value) {
     store(value);

@@ -47,6 +47,7 @@ class grow_only_table {
   }
 
   void clear() {
+    if (size_ == 0) return;
     array& in = *kept_.back();
     for (std::size_t i = 0; i <= in.mask; ++i)
       in.slots[i].store(T{}, std::memory_order_relaxed);

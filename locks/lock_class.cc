@@ -144,4 +144,12 @@ void forget_lock_classes() {
   lock_class_table::instance().forget();
 }
 
+void lock_lock_classes() {
+  lock_class_table::instance().lock.lock();
+}
+
+void unlock_lock_classes() {
+  lock_class_table::instance().lock.unlock();
+}
+
 }  // namespace memhp

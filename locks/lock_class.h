@@ -101,5 +101,8 @@ std::vector<lock_class*> registered_lock_classes();
 lock_class& lock_class_at(std::uint32_t id);
 // Takes all versions and usages back; classes stay where they are.
 void forget_lock_classes();
+// Around a fork(): nobody changes the tables in between.
+void lock_lock_classes();
+void unlock_lock_classes();
 
 }  // namespace memhp

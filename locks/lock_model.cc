@@ -36,6 +36,7 @@ constexpr std::array facts = {
     op_facts{"wake", lock_kind::wait_queue, true},
     op_facts{"load", lock_kind::cell, false},
     op_facts{"store", lock_kind::cell, true},
+    op_facts{"exchange", lock_kind::cell, false},
     op_facts{"try_again", lock_kind::mutex, false},  // of any kind, see broken_rule()
 };
 

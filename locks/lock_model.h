@@ -67,6 +67,7 @@ enum class lock_op : std::uint8_t {
   // cell
   load,
   store,
+  exchange,  // and everything else that does both
   // any: after a failed try_*; argument: the version that it failed on
   try_again,
 };

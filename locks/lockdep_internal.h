@@ -5,8 +5,9 @@
 //   lockdep_validator.cc  what happens the first time: learning, checking
 //   lockdep_proc.cc       what was learned, as snapshots
 //
-// Locks: registry::lock and validator::lock, never one under the other. Under either
-// nothing is called that could take a lock that is validated.
+// Locks: registry::lock and validator::lock, never one under the other except around a
+// fork(); the table of classes has one that may be taken under both. Under none of them
+// anything is called that could take a lock that is validated.
 #pragma once
 
 #include <array>
@@ -108,7 +109,7 @@ struct task {
   std::uint64_t epoch = 0;  // of what is held; of another one, it is forgotten
   std::unique_ptr<held_lock[]> storage;
   const std::string name;  // empty: the thread's
-  const int pid;
+  int pid;  // changes in the child of a fork()
   const bool is_thread;
   task_state* handle = nullptr;  // what callers know it as
 };
@@ -207,7 +208,7 @@ struct validator {
   on_error policy GUARDED_BY(lock) = on_error::abort;
 
   // Keys of chains that were looked at. Searched without, changed with the lock.
-  grow_only_table<std::uint64_t, chain_hash> known{1U << 12};
+  grow_only_table<std::uint64_t, chain_hash> known{1U << 10};
 
   static validator& instance();
 };

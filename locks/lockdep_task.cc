@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "locks/lockdep_internal.h"
@@ -70,8 +71,37 @@ void held_lock::take_from(const held_lock& other) {
   hold_start = other.hold_start;
 }
 
+namespace {
+
+// fork() copies the locks in whatever state other threads have them, so whoever forks
+// takes them first.
+void before_fork() NO_THREAD_SAFETY_ANALYSIS {
+  registry::instance().lock.lock();
+  validator::instance().lock.lock();
+  lock_lock_classes();
+}
+void after_fork() NO_THREAD_SAFETY_ANALYSIS {
+  unlock_lock_classes();
+  validator::instance().lock.unlock();
+  registry::instance().lock.unlock();
+}
+// Only the thread that forked goes on; the others' tasks are in memory that is gone.
+void after_fork_in_child() NO_THREAD_SAFETY_ANALYSIS {
+  std::erase_if(registry::instance().tasks,
+                [](const task* other) { return other->is_thread && other != self.own; });
+  if (self.own != nullptr) self.own->pid = gettid();
+  after_fork();
+}
+
+registry* make_registry() {
+  if (pthread_atfork(before_fork, after_fork, after_fork_in_child) != 0) std::abort();
+  return new registry;
+}
+
+}  // namespace
+
 registry& registry::instance() {
-  static auto& made = *new registry;
+  static auto& made = *make_registry();
   return made;
 }
 

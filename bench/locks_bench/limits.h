@@ -45,12 +45,12 @@ class rseq_pair {
   void read_unlock(session& /*mine*/) { bump(&counters_.data()->left); }
 
  private:
-  struct alignas(16) percpu {
+  struct alignas(128) percpu {  // no CPU disturbs another
     std::uint64_t entered = 0;
     std::uint64_t left = 0;
   };
 
-  // Adds one to the word of this CPU, 16 bytes a CPU from `first` on. If the kernel
+  // Adds one to the word of this CPU, 128 bytes a CPU from `first` on. If the kernel
   // takes the CPU away in between, it continues at 4, which starts over.
   static void bump(void* first) {
 #if defined(__x86_64__)
@@ -64,7 +64,7 @@ class rseq_pair {
         "5:\tlea 3b(%%rip), %[scratch]\n\t"
         "mov %[scratch], %%fs:8(%[rseq])\n"
         "1:\tmov %%fs:4(%[rseq]), %k[scratch]\n\t"
-        "shl $4, %[scratch]\n\t"
+        "shl $7, %[scratch]\n\t"
         "incq (%[first], %[scratch])\n"
         "2:\n\t"
         ".pushsection __rseq_failure, \"ax\"\n\t"
@@ -88,7 +88,7 @@ class rseq_pair {
         "add %[scratch], %[scratch], :lo12:3b\n\t"
         "str %[scratch], [%[rseq], #8]\n"
         "1:\tldr %w[scratch], [%[rseq], #4]\n\t"
-        "add %[scratch], %[first], %[scratch], lsl #4\n\t"
+        "add %[scratch], %[first], %[scratch], lsl #7\n\t"
         "ldr %[value], [%[scratch]]\n\t"
         "add %[value], %[value], #1\n\t"
         "str %[value], [%[scratch]]\n"

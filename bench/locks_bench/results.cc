@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 
 #include "bench/locks_bench/measure.h"
 
@@ -31,13 +32,26 @@ const row* results::find(std::string_view question, std::string_view lock,
   return nullptr;
 }
 
-std::optional<double> results::ratio(const row* a, const row* b) {
+namespace {
+
+template <class Combine>
+std::optional<double> round_by_round(const row* a, const row* b, Combine combine) {
   if (a == nullptr || b == nullptr || a->samples.size() != b->samples.size())
     return std::nullopt;
-  std::vector<double> ratios;
+  std::vector<double> combined;
   for (std::size_t round = 0; round < a->samples.size(); ++round)
-    ratios.push_back(a->samples[round] / b->samples[round]);
-  return bench::median(ratios);
+    combined.push_back(combine(a->samples[round], b->samples[round]));
+  return bench::median(combined);
+}
+
+}  // namespace
+
+std::optional<double> results::ratio(const row* a, const row* b) {
+  return round_by_round(a, b, std::divides<>{});
+}
+
+std::optional<double> results::difference(const row* a, const row* b) {
+  return round_by_round(a, b, std::minus<>{});
 }
 
 namespace {

@@ -52,6 +52,8 @@ class results {
                   std::string_view column, std::string_view placement = "all") const;
   // Median over the rounds of a / b, both from the same round.
   static std::optional<double> ratio(const row* a, const row* b);
+  // Median over the rounds of a - b.
+  static std::optional<double> difference(const row* a, const row* b);
 };
 
 // Runs every cell once a round, each round beginning with another one, so that what

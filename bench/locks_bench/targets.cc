@@ -28,6 +28,12 @@ class judgement {
                               const char* b) const {
     return results::ratio(of_.find(question, a, column), of_.find(question, b, column));
   }
+  // a - b.
+  std::optional<double> more(const char* question, const char* column, const char* a,
+                             const char* b) const {
+    return results::difference(of_.find(question, a, column),
+                               of_.find(question, b, column));
+  }
   std::optional<double> value(const char* question, const char* column) const {
     const row* found = of_.find(question, ours, column);
     if (found == nullptr) return std::nullopt;
@@ -62,6 +68,12 @@ void judge_reads(judgement& all) {
   all.at_least("faster than BRAVO, 1 thread", 3, "x",
                pair("1 thread", "BRAVO over pthread_rwlock", ours));
   all.at_least("throughput of 2 threads over 1", 1.85, "x", all.scaling());
+  all.at_most("tracked read pair, validator off, more than the raw one", 1, "ns",
+              all.more(read_pair_question, "1 thread",
+                       "memhp::tracked_percpu_rw_semaphore", ours));
+  all.at_most(
+      "tracked mutex pair, validator off, more than the raw one", 4, "ns",
+      all.more(read_pair_question, "1 thread", "memhp::tracked_mutex", "memhp::mutex"));
 }
 
 void judge_writes(judgement& all) {

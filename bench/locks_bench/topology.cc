@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 
@@ -73,6 +74,7 @@ topology detect_topology(const std::filesystem::path& sysfs) {
   topology machine{.cpus = {}, .model = processor(), .kernel = "unknown"};
   utsname system{};
   if (uname(&system) == 0) machine.kernel = system.release;
+  getloadavg(&machine.load, 1);
   cpu_set_t mine;
   CPU_ZERO(&mine);
   if (sched_getaffinity(0, sizeof mine, &mine) != 0) CPU_SET(0, &mine);
@@ -89,10 +91,10 @@ topology detect_topology(const std::filesystem::path& sysfs) {
 }
 
 std::string describe(const topology& machine) {
-  std::string text = fmt::format("{}, {} CPUs, {} socket{}, {} node{}, Linux {}",
-                                 machine.model, machine.cpus.size(), machine.sockets(),
-                                 machine.sockets() == 1 ? "" : "s", machine.nodes(),
-                                 machine.nodes() == 1 ? "" : "s", machine.kernel);
+  std::string text = fmt::format(
+      "{}, {} CPUs, {} socket{}, {} node{}, Linux {}, load before {:.1f}", machine.model,
+      machine.cpus.size(), machine.sockets(), machine.sockets() == 1 ? "" : "s",
+      machine.nodes(), machine.nodes() == 1 ? "" : "s", machine.kernel, machine.load);
   if (machine.sockets() < 2) return text;
   unsigned socket = ~0U;
   for (const cpu_place& at : machine.cpus) {

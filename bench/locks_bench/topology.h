@@ -19,6 +19,7 @@ struct topology {
   std::vector<cpu_place> cpus;  // that this process may use, ordered by socket, then CPU
   std::string model;            // of the processor
   std::string kernel;
+  double load = 0;  // average of the minute before
 
   unsigned sockets() const;
   unsigned nodes() const;
@@ -28,7 +29,7 @@ struct topology {
 // CPUs must exist here. What it does not say counts as socket 0, node 0.
 topology detect_topology(const std::filesystem::path& sysfs);
 
-// One line: processor, CPUs by socket and node, kernel.
+// One line: processor, CPUs by socket and node, kernel, load.
 std::string describe(const topology& machine);
 
 // A way to spread threads: thread i runs on cpus[i % cpus.size()].

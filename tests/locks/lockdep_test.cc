@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -26,8 +28,10 @@ constexpr lock_class_key key_unchecked{"unchecked", 3, lock_validation::off};
 
 #ifdef __SANITIZE_THREAD__
 constexpr int stress_rounds = 100;
+constexpr int many_locks = 300;
 #else
 constexpr int stress_rounds = 2000;
+constexpr int many_locks = 3000;
 #endif
 
 struct Lockdep : testing::Test {
@@ -314,7 +318,7 @@ TEST_F(Lockdep, ManyThreadsWithOneOrderAreQuiet) {
 
 TEST_F(Lockdep, TablesGrow) {
   std::vector<std::unique_ptr<dep_map>> many;
-  for (int i = 0; i < 3000; ++i)
+  for (int i = 0; i < many_locks; ++i)
     many.push_back(std::make_unique<dep_map>(&many + 1 + i, key_a));
   for (std::size_t i = 0; i + 1 < many.size(); ++i)
     nest({many[i].get(), many[i + 1].get()});
@@ -325,6 +329,38 @@ TEST_F(Lockdep, TablesGrow) {
   nest({many[59].get(), many.front().get()});
   ASSERT_EQ(reports.count(), 1U);
   EXPECT_EQ(reports.last<circular_report>().chain.size(), 60U);
+}
+
+TEST_F(Lockdep, TheChildOfAForkGoesOnWithWhatTheForkingThreadHeld) {
+  std::atomic<bool> taken = false, done = false;
+  std::jthread other{[&] {  // is not in the child, nor is what it holds
+    lockdep::acquire(c, {});
+    taken = true;
+    taken.notify_one();
+    done.wait(false);
+    lockdep::release(c);
+  }};
+  taken.wait(false);
+  lockdep::acquire(a, {});
+  const pid_t child = fork();
+  if (child == 0) {
+    nest({&b, &c});
+    nest({&a});  // again
+    const bool knows = lockdep::held(a) && reports.last_is<recursive_report>() &&
+                       reports.last<recursive_report>().task.pid == gettid();
+    lockdep::release(a);
+    lockdep::release(c);
+    const bool alone =
+        reports.last_is<bad_unlock_report>() && !reports.last<bad_unlock_report>().holder;
+    _exit(knows && alone ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  lockdep::release(a);
+  EXPECT_EQ(reports.count(), 0U);
+  done = true;
+  done.notify_one();
 }
 
 TEST(LockdepOff, LearnsAndReportsNothing) {
