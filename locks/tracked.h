@@ -141,8 +141,10 @@ class owned_rw_lock : public owned_lock<Raw> {
     lockdep::acquire(this->map_, {.read = read_kind::read});
     if (controlled == nullptr) [[likely]]
       wait_for_raw(
-          this->map_, [this] { return this->lock_.raw().try_lock_shared(); },
-          [this] { this->lock_.raw().lock_shared(); });
+          this->map_,
+          [this]()
+              NO_THREAD_SAFETY_ANALYSIS { return this->lock_.raw().try_lock_shared(); },
+          [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock_shared(); });
     else
       this->lock_.step(lock_op::read_lock);
   }
@@ -166,8 +168,9 @@ class owned_rw_lock : public owned_lock<Raw> {
     lockdep::acquire(this->map_, {});
     if (controlled == nullptr) [[likely]] {
       wait_for_raw(
-          this->map_, [this] { return try_write(this->lock_.raw()); },
-          [this] { this->lock_.raw().lock(); });
+          this->map_,
+          [this]() NO_THREAD_SAFETY_ANALYSIS { return try_write(this->lock_.raw()); },
+          [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock(); });
       this->owner_.set();
       return;
     }
@@ -220,8 +223,8 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
     lockdep::acquire(map_, {.subclass = subclass});
     if (controlled == nullptr) [[likely]] {
       detail::wait_for_raw(
-          map_, [this] { return lock_.raw().try_lock(); },
-          [this] { lock_.raw().lock(); });
+          map_, [this]() NO_THREAD_SAFETY_ANALYSIS { return lock_.raw().try_lock(); },
+          [this]() NO_THREAD_SAFETY_ANALYSIS { lock_.raw().lock(); });
       owner_.set();
       return;
     }
