@@ -71,6 +71,8 @@ struct kernel {
   memory_notifier_chain memory_chain;
   uevent_log uevents;
   kmsg_ring messages;
+  static constexpr lock_class_key kacpi_hotplug_key{
+      .name = "(wq_completion)kacpi_hotplug", .wait_type = 0};
   workqueue kacpi_hotplug_wq;
   // Woken when a page that kept a block online is free.
   tracked_wait_queue migrate_waitq{"migrate_waitq"};

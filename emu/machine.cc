@@ -70,7 +70,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
       messages{environment.now},
-      kacpi_hotplug_wq{std::move(environment.run_work)},
+      kacpi_hotplug_wq{kacpi_hotplug_key, std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
   parameters.policy = *online_policy_from(config.online_policy);

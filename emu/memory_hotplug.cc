@@ -164,7 +164,7 @@ result<> remove_memory(kernel& k, phys_range range) {
 }
 
 result<> online_pages(kernel& k, memory_block& block, zone& target) {
-  k.locks.assert_held_device_hotplug();     // rule 3
+  k.locks.assert_held_device_hotplug();          // rule 3
   k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = k.memory.populate(block.range, block.nid); !ok) {
@@ -188,7 +188,7 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
 }
 
 result<> offline_pages(kernel& k, memory_block& block, task& by) {
-  k.locks.assert_held_device_hotplug();     // rule 3
+  k.locks.assert_held_device_hotplug();          // rule 3
   k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = isolate_page_range(k, block); !ok) return ok;

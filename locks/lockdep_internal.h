@@ -109,7 +109,7 @@ struct task {
   std::uint64_t epoch = 0;  // of what is held; of another one, it is forgotten
   std::unique_ptr<held_lock[]> storage;
   const std::string name;  // empty: the thread's
-  int pid;  // changes in the child of a fork()
+  int pid;                 // changes in the child of a fork()
   const bool is_thread;
   task_state* handle = nullptr;  // what callers know it as
 };

@@ -256,7 +256,7 @@ void fiber_scheduler::body_of(fiber_task& task) {
       lockdep::check_task_exit();
     }
   } catch (const abandoned&) {
-    // Unwound, which is what it was for.
+    task.body = nullptr;  // unwound; what it captured goes too
   }
   task.state = fiber_task::life::finished;
 }

@@ -151,6 +151,34 @@ TEST(MachinePaths, TwoWritersOfOneBlock) {
   EXPECT_EQ(answers, (std::set<std::vector<int>>{{0, EINVAL, 0}, {EINVAL, 0, 0}}));
 }
 
+// The eject's work on a task of its own, as the daemon's worker threads run it.
+TEST(MachinePaths, OnlineAgainstAnEjectOnAWorker) {
+  SKIP_WITHOUT_FIBERS();
+  stack_pool stacks;
+  std::set<std::string> ends;
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    fiber_scheduler scheduler{stacks};
+    std::unique_ptr<machine> m;
+    const machine_environment environment{.run_work = [&](std::function<void()> work) {
+      scheduler.add_task("kworker", std::move(work));
+    }};
+    const std::string dir{memory_dir};
+    scheduler.outside([&] { m = *machine::boot(with_dimm(1), environment); });
+    scheduler.add_task("online",
+                       [&] { (void)m->write(dir + "/memory32/state", "online"); });
+    scheduler.add_task("eject", [&] {
+      (void)m->write(std::string{slots_dir} + "/PNP0C80:00/eject", "1");
+    });
+    const outcome end = scheduler.random_walk(seed);
+    ASSERT_EQ(end.how, outcome::end::finished) << end.what << "\n" << end.schedule;
+    scheduler.outside([&] {
+      ends.insert(m->read(dir + "/memory32/state").value_or("gone"));
+      m.reset();
+    });
+  }
+  EXPECT_EQ(ends, (std::set<std::string>{"gone"}));  // an eject offlines what is online
+}
+
 TEST(MachinePaths, TheValidatorIsQuietAboutThePatchedOrder) {
   SKIP_WITHOUT_FIBERS();
   const recorded_reports reports;
