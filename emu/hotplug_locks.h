@@ -5,6 +5,11 @@
 //   -> cpu_hotplug_lock (read) -> mem_hotplug_lock (write)
 //   -> (memory_chain).rwsem -> zone->lock
 //
+// A CPU that goes down or comes up (emu/cpu_hotplug.h):
+//
+//   device_hotplug_lock -> dev->mutex -> cpu_add_remove_lock -> cpu_hotplug_lock (write)
+//   -> what the callbacks take
+//
 // A removal takes device_hotplug_lock, then waits for kn->active of the blocks' files,
 // and only then cpu_hotplug_lock and mem_hotplug_lock (lock_rules::removal). That is no
 // cycle because a writer that already has kn->active only TRIES device_hotplug_lock.
@@ -22,7 +27,9 @@ struct hotplug_locks {
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
   mutex device_hotplug_lock{"device_hotplug_lock"};
   mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
-  percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
+  // Outermost of a CPU that goes down or comes up; its writers then take the next.
+  mutex cpu_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){"cpu_add_remove_lock"};
+  percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock){
       "cpu_hotplug_lock"};
   percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
       "mem_hotplug_lock"};

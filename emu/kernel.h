@@ -18,6 +18,7 @@
 #include "blocks/node.h"
 #include "blocks/numa_topology.h"
 #include "blocks/phys_memory.h"
+#include "emu/cpu_hotplug.h"
 #include "emu/hotplug_locks.h"
 #include "emu/kernfs.h"
 #include "emu/machine.h"
@@ -63,6 +64,7 @@ struct kernel {
 
   // Synchronize themselves.
   hotplug_locks locks;
+  cpu_hotplug cpus;
   memmap pages;
   memory_notifier_chain memory_chain;
   uevent_log uevents;

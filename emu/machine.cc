@@ -65,6 +65,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       log{std::move(environment.printk)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
+      cpus{locks, topology.cpus()},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
       kacpi_hotplug_wq{std::move(environment.run_work)},
