@@ -8,7 +8,14 @@
 // A CPU that goes down or comes up (emu/cpu_hotplug.h):
 //
 //   device_hotplug_lock -> dev->mutex -> cpu_add_remove_lock -> cpu_hotplug_lock (write)
-//   -> what the callbacks take
+//   -> what the callbacks take: slab_mutex
+//
+// The slab allocator (emu/slab.h) in the default era:
+//
+//   static_key_enable(): cpu_hotplug_lock (read) -> jump_label_mutex, with nothing held
+//   kmem_cache_create(): slab_mutex
+//   kmem_cache_destroy(): cpu_hotplug_lock (read) -> slab_mutex -> flush_lock
+//   memory callbacks: (memory_chain).rwsem -> slab_mutex
 //
 // A removal takes device_hotplug_lock, then waits for kn->active of the blocks' files,
 // and only then cpu_hotplug_lock and mem_hotplug_lock (lock_rules::removal). That is no
@@ -33,6 +40,12 @@ struct hotplug_locks {
       "cpu_hotplug_lock"};
   percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
       "mem_hotplug_lock"};
+
+  // kernel/jump_label.c: the text that a static key changes. Innermost.
+  mutex jump_label_mutex ACQUIRED_AFTER(cpu_hotplug_lock){"jump_label_mutex"};
+  // mm/slab_common.c: the list of slab caches. Taken by CPU and memory callbacks, that
+  // is, inside cpu_hotplug_lock; what may be taken inside it is up to lock_rules.
+  mutex slab_mutex{"slab_mutex"};
 
   // For an attribute that holds its own active reference: never waits, or a removal that
   // waits for that reference would wait for us. On failure the write is started again
