@@ -34,6 +34,7 @@ class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
+class slab_allocator;
 
 // memory_hotplug.online_policy.
 enum class online_policy : std::uint8_t { contig_zones, auto_movable };
@@ -69,6 +70,7 @@ struct kernel {
   memory_notifier_chain memory_chain;
   uevent_log uevents;
   workqueue kacpi_hotplug_wq;
+  workqueue events_wq;  // system_wq
   wait_queue migrate_waitq;  // woken when a page that kept a block online is free
   resource_tree iomem;
   memory_hotplug_parameters parameters;
@@ -86,6 +88,7 @@ struct kernel {
   std::unique_ptr<node_subsystem> node;
   std::unique_ptr<cpu_subsystem> cpu;
   std::unique_ptr<memory_subsystem> memory_dir;
+  std::unique_ptr<slab_allocator> slab;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
   std::unique_ptr<kobject> module;  // module/memory_hotplug

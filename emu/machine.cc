@@ -12,6 +12,7 @@
 #include "emu/memory_device.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
+#include "emu/slab.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -68,12 +69,14 @@ kernel::kernel(machine_config c, machine_environment environment)
       cpus{locks, topology.cpus()},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
-      kacpi_hotplug_wq{std::move(environment.run_work)},
+      kacpi_hotplug_wq{environment.run_work},
+      events_wq{std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
   parameters.policy = *online_policy_from(config.online_policy);
   node = std::make_unique<node_subsystem>(*this);
   cpu = std::make_unique<cpu_subsystem>(*this);
+  slab = std::make_unique<slab_allocator>(*this);
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
@@ -110,6 +113,7 @@ machine_stats& machine::stats() {
 }
 void machine::flush_workqueues() {
   kernel_->kacpi_hotplug_wq.flush();
+  kernel_->events_wq.flush();
 }
 
 result<std::size_t> machine::write(std::string_view path, std::string_view text,
