@@ -35,6 +35,7 @@ class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
 class slab_allocator;
+class slab_debug_files;
 
 // memory_hotplug.online_policy.
 enum class online_policy : std::uint8_t { contig_zones, auto_movable };
@@ -91,6 +92,7 @@ struct kernel {
   std::unique_ptr<slab_allocator> slab;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
+  std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 
   // pr_info() and pr_warn().

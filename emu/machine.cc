@@ -13,6 +13,7 @@
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
 #include "emu/slab.h"
+#include "emu/slab_debug_files.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -80,6 +81,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  slab_debug = std::make_unique<slab_debug_files>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }
