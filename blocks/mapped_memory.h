@@ -36,8 +36,8 @@
 #include "blocks/backing.h"
 #include "blocks/host_memory.h"
 #include "blocks/phys_memory.h"
-#include "locks/mutex.h"
 #include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -124,7 +124,8 @@ class mapped_memory final : public phys_memory {
   const std::uint64_t reserved_;  // bytes
   std::byte* const window_;       // physical address 0
 
-  mutable mutex lock_{"mapped_memory"};
+  static constexpr lock_class_key lock_key{.name = "mapped_memory"};
+  mutable tracked_mutex lock_{lock_key};
   std::vector<bool> populated_ GUARDED_BY(lock_);      // by block
   std::uint64_t granted_bytes_ GUARDED_BY(lock_) = 0;  // of populated blocks
   bool bind_refused_ GUARDED_BY(lock_) = false;        // logged once

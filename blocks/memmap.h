@@ -25,8 +25,8 @@
 #include "blocks/page.h"
 #include "blocks/result.h"
 #include "blocks/units.h"
-#include "locks/mutex.h"
 #include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -105,7 +105,8 @@ class memmap {
   std::atomic<std::uint64_t> mapped_bytes_ = 0;
 
   // Serializes making roots and mapping parts.
-  mutable mutex lock_{"memmap"};
+  static constexpr lock_class_key lock_key{.name = "memmap"};
+  mutable tracked_mutex lock_{lock_key};
 };
 
 }  // namespace memhp

@@ -1,6 +1,6 @@
 #include "blocks/memory_block.h"
 
-#include "locks/mutex.h"
+#include "locks/lock_rule.h"
 
 namespace memhp {
 

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,6 +18,7 @@
 #include "blocks/memory_group.h"
 #include "blocks/result.h"
 #include "blocks/units.h"
+#include "locks/cell.h"
 
 namespace memhp {
 
@@ -101,7 +101,7 @@ class memory_block {
   void set_managing_zone(zone* z) { zone_.store(z, std::memory_order_release); }
 
   // Guarded by device_hotplug_lock.
-  online_type requested = online_type::offline;  // mem->online_type
+  cell<online_type> requested{"mem->online_type", online_type::offline};
   std::uint64_t hole_pages = 0;     // pages of the range without memory behind them
   std::uint64_t vmemmap_pages = 0;  // pages at its start that hold its own memmap
   bool boot_memory = false;
@@ -109,13 +109,13 @@ class memory_block {
   std::shared_ptr<memory_group> group;  // null: none
   // Sections that are present; 0 once removal has begun (seed 000, v4). Its reader runs
   // under device_lock only, hence atomic.
-  std::atomic<unsigned> section_count = 1;
+  atomic_cell<unsigned> section_count{"mem->section_count", 1};
 
   std::uint64_t present_pages() const { return range.nr_pages() - hole_pages; }
 
  private:
-  std::atomic<block_state> state_ = block_state::absent;
-  std::atomic<zone*> zone_ = nullptr;
+  atomic_cell<block_state> state_{"mem->state", block_state::absent};
+  atomic_cell<zone*> zone_{"mem->zone", nullptr};
 };
 
 }  // namespace memhp

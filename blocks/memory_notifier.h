@@ -15,7 +15,7 @@
 
 #include "blocks/result.h"
 #include "blocks/units.h"
-#include "locks/rwsem.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -66,7 +66,8 @@ class memory_notifier_chain {
   result<> call(memory_event event, const memory_notify& what);
 
  private:
-  rw_semaphore rwsem_{"(memory_chain).rwsem"};
+  static constexpr lock_class_key lock_key{.name = "(memory_chain).rwsem"};
+  tracked_rw_semaphore rwsem_{lock_key};
   std::vector<const memory_notifier*> chain_ GUARDED_BY(rwsem_);
 };
 

@@ -1,6 +1,7 @@
 #include "blocks/zone.h"
 
 #include "locks/guards.h"
+#include "locks/lock_rule.h"
 
 namespace memhp {
 

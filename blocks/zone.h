@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "blocks/units.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -76,7 +76,8 @@ class zone {
 
   span extent_locked() const REQUIRES(lock_);
 
-  mutable mutex lock_{"zone->lock"};
+  static constexpr lock_class_key lock_key{.name = "zone->lock"};
+  mutable tracked_mutex lock_{lock_key};
   std::map<pfn, part> parts_ GUARDED_BY(lock_);  // disjoint, by first frame
   counters counters_ GUARDED_BY(lock_);
 };

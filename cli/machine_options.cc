@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -69,7 +70,19 @@ struct machine_options::reader {
       error = fmt::format("--commit '{}': write online or touch", name);
     return name == "touch" ? commit_mode::touch : commit_mode::online;
   }
+
+  bool lockdep(const std::string& text) {
+    if (text != "on" && text != "off" && error.empty())
+      error = fmt::format("--lockdep '{}': write on or off", text);
+    return text == "on";
+  }
 };
+
+// Tests want it without saying so to every machine.
+std::string machine_options::default_lockdep() {
+  const char* wanted = std::getenv("MEMHP_LOCKDEP");
+  return wanted != nullptr && *wanted != '\0' ? wanted : "off";
+}
 
 void machine_options::add_to(CLI::App& app) {
   const auto option = [&](const char* name, std::string& text, const std::string& what,
@@ -120,6 +133,10 @@ void machine_options::add_to(CLI::App& app) {
          "online, touch",
          "WHEN");
   option("--era", era_, "whose locking the kernel has", "ERA");
+  option("--lockdep", lockdep_,
+         "validate the order of the machine's locks; reports go to the log and to "
+         "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
+         "MODE");
   option("--config", config_,
          "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
          "[\"512M@1\"]}; the command line wins",
@@ -151,6 +168,7 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.probe = !no_probe_;
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);
+  made.lockdep = read.lockdep(lockdep_);
   if (const lock_rules* rules = read.era(era_)) config.rules = *rules;
 
   if (!read.error.empty()) return std::unexpected{read.error};

@@ -18,6 +18,7 @@ struct machine_setup {
   machine_config config;
   backing_kind backing = backing_kind::automatic;
   commit_mode commit = commit_mode::online;
+  bool lockdep = false;  // whether the validator watches the machine's locks
 };
 
 // Texts as typed, until setup() makes values of them. CLI11 only collects them: its own
@@ -31,6 +32,7 @@ class machine_options {
 
  private:
   struct reader;  // turns texts into values, remembers the first error
+  static std::string default_lockdep();
 
   std::string nodes_ = "1";
   std::string memory_ = "1G";
@@ -51,6 +53,7 @@ class machine_options {
   std::string backing_ = "auto";
   std::string commit_ = "online";
   std::string era_ = "patched";
+  std::string lockdep_ = default_lockdep();
   std::string config_;  // read before the command line, by config_arguments()
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/lock_report.h"
 #include "cli/mount_path.h"
 #include "cli/option_values.h"
 #include "cli/stats_report.h"
@@ -22,7 +23,10 @@ namespace {
 constexpr const char* footer =
     "Without --mount: the machine of the memhp run that this runs in, else the only\n"
     "machine that the user has. Readable for the machine's owner alone. Also answers\n"
-    "while the daemon is stopped and after it was killed.";
+    "while the daemon is stopped and after it was killed.\n"
+    "--locks: counted while 1 stands in the machine's proc/sys/kernel/lock_stat; "
+    "figures\n"
+    "are those of the last second.";
 
 class stat_command final : public command {
  public:
@@ -31,6 +35,7 @@ class stat_command final : public command {
     app().footer(footer);
     app().add_option("--mount", mount_, "which machine")->type_name("DIR");
     app().add_flag("--json", json_, "one JSON object");
+    app().add_flag("--locks", locks_, "how long locks are waited for and held instead");
     watch_option_ =
         app()
             .add_option("--watch", watch_, "again and again, every second or so many")
@@ -81,9 +86,7 @@ class stat_command final : public command {
   bool show(const stats_view& view, bool repeated) const {
     const machine_life life = life_of(view);
     constexpr int indent = 2;
-    const std::string report =
-        json_ ? json_report(view.content(), life, repeated ? -1 : indent) + "\n"
-              : text_report(view.content(), life);
+    const std::string report = report_of(view, life, repeated ? -1 : indent);
     constexpr const char* home_and_clear = "\x1b[H\x1b[2J";
     const bool screen = repeated && !json_ && isatty(STDOUT_FILENO) != 0;
     fmt::print("{}{}", screen ? home_and_clear : "", report);
@@ -91,9 +94,19 @@ class stat_command final : public command {
     return life.keeper != 0;
   }
 
+  std::string report_of(const stats_view& view, const machine_life& life,
+                        int indent) const {
+    const stats_segment_content& content = view.content();
+    if (locks_)
+      return json_ ? json_lock_report(content.locks, indent) + "\n"
+                   : text_lock_report(content.locks);
+    return json_ ? json_report(content, life, indent) + "\n" : text_report(content, life);
+  }
+
   std::string mount_;
   std::string watch_;
   bool json_ = false;
+  bool locks_ = false;
   CLI::Option* watch_option_ = nullptr;
 };
 

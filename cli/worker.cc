@@ -22,7 +22,11 @@
 
 #include "cli/foreground.h"
 #include "cli/work_thread.h"
+#include "emu/kernel.h"
+#include "emu/lock_figures.h"
 #include "fuse/pidfd.h"
+#include "locks/lockdep.h"
+#include "locks/lockdep_report.h"
 
 namespace memhp {
 namespace {
@@ -49,6 +53,24 @@ std::string receive_message(int fd) {
   return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
+// While it lives, what the validator finds goes to the machine's log and to proc/kmsg.
+class lockdep_reports {
+ public:
+  explicit lockdep_reports(kernel& k)
+      : former_{lockdep::set_reporter([&k](const lockdep_report& report) {
+          k.printk(to_text(report, report_format_6_1), log_level::warning);
+        })} {
+    // Whoever serves a tree to others goes on where a kernel would.
+    lockdep::set_on_error(lockdep::on_error::go_on);
+  }
+  ~lockdep_reports() { lockdep::set_reporter(std::move(former_)); }
+  lockdep_reports(const lockdep_reports&) = delete;
+  lockdep_reports& operator=(const lockdep_reports&) = delete;
+
+ private:
+  lockdep::reporter former_;
+};
+
 // Everything between fork() and _exit() of the worker.
 class worker {
  public:
@@ -70,10 +92,13 @@ class worker {
     describe(**memory);
 
     work_thread work;
+    // Booting takes locks already.
+    lockdep::set_on(plan_.setup.lockdep);
     auto booted = machine::boot(plan_.setup.config, environment(**memory, work));
     if (!booted) return std::unexpected{booted.error()};
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,
                     plan_.setup.config.rules.era);
+    const lockdep_reports reports{(*booted)->kernel()};
 
     session_options options = plan_.session;
     options.on_ready = [this] { send_message(lifeline_, message_ready); };
@@ -145,6 +170,7 @@ class worker {
       stats_segment_content& content = plan_.segment->content();
       content.heard_at = now_s();
       content.stats.resident_bytes = memory.resident_bytes();
+      content.locks.publish(current_lock_figures(), lock_stat::on());
       pollfd parent{.fd = lifeline_, .events = POLLIN, .revents = 0};
       if (poll(&parent, 1, heartbeat_ms) <= 0) continue;
       if (receive_message(lifeline_) != message_stop) {

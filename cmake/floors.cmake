@@ -27,6 +27,8 @@ function(memhp_floor name)
   cmake_parse_arguments(floor "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
   add_library(memhp_${name} STATIC ${floor_SOURCES})
   add_library(memhp::${name} ALIAS memhp_${name})
-  target_link_libraries(memhp_${name} PUBLIC memhp_options ${floor_LINKS}
-                                      PRIVATE ${floor_PRIVATE_LINKS})
+  target_link_libraries(memhp_${name}
+    # Warnings and sanitizers are ours, not those of who uses an installed library.
+    PUBLIC $<BUILD_INTERFACE:memhp_options> ${floor_LINKS}
+    PRIVATE ${floor_PRIVATE_LINKS})
 endfunction()

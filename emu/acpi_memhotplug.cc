@@ -9,6 +9,7 @@
 #include "emu/memory_device.h"
 #include "emu/memory_hotplug.h"
 #include "emu/parse.h"
+#include "locks/cell.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -23,7 +24,7 @@ class acpi_memory_device final : public device {
 
   acpi_memhotplug& owner;
   const int slot;
-  std::atomic<bool> present = false;
+  atomic_cell<bool> present{"adev->present", false};
   phys_range range;  // guarded by device_hotplug_lock
 };
 
@@ -42,7 +43,9 @@ result<std::size_t> eject_store(kobject& object, std::string_view data, task&) {
   acpi_memory_device& slot = to_slot(object);
   if (data[0] != '1') return fail(errc::invalid_argument);
   if (!slot.present) return fail(errc::no_such_device);
-  slot.k.kacpi_hotplug_wq.queue([&slot] { (void)slot.owner.hot_remove(slot); });
+  static constexpr lock_class_key work_key{.name = "(work_completion)(&hpw->work)",
+                                           .wait_type = 0};
+  slot.k.kacpi_hotplug_wq.queue(work_key, [&slot] { (void)slot.owner.hot_remove(slot); });
   return data.size();
 }
 
@@ -168,7 +171,7 @@ result<phys_range> acpi_memhotplug::find_room(std::uint64_t size) const {
 }
 
 result<int> acpi_memhotplug::plug(std::uint64_t size, int nid) {
-  k.locks.device_hotplug_lock.assert_held();
+  k.locks.assert_held_device_hotplug();
   if (size == 0 || !is_aligned(size, k.config.block_size) || !k.node_possible(nid))
     return fail(errc::invalid_argument);
   const auto range = find_room(size);

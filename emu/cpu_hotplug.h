@@ -87,7 +87,9 @@ class cpu_hotplug {
   // Steps, lowest state first. Changed under cpu_hotplug_lock held to read AND
   // cpuhp_state_mutex; read by whoever holds cpu_hotplug_lock to write, which keeps both
   // kinds of change out.
-  mutex cpuhp_state_mutex_ ACQUIRED_AFTER(locks_.cpu_hotplug_lock){"cpuhp_state_mutex"};
+  static constexpr lock_class_key cpuhp_state_mutex_key{.name = "cpuhp_state_mutex"};
+  tracked_mutex cpuhp_state_mutex_ ACQUIRED_AFTER(locks_.cpu_hotplug_lock){
+      cpuhp_state_mutex_key};
   std::vector<const cpuhp_step*> steps_;
 };
 

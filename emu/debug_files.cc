@@ -50,6 +50,9 @@ torture_onoff      "COUNT": takes CPU after CPU down and up again, so many times
 torture_stats      "COUNT": creates and destroys a cache with debug=U, so many times. Run
                both at once: what the kernel's rcutorture did when it met a deadlock.
 uevents        the last 1024 uevents, oldest first, one a line.
+proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_stats and
+               lock_stat (0 clears) in the formats of /proc; kmsg, what the kernel said;
+               sys/kernel/lock_stat, 1 counts waits and holds of locks.
 help           this text.
 
 Errors are injected as on a kernel with notifier error injection: write a negative errno
@@ -94,7 +97,7 @@ result<std::size_t> plug_dimm_store(kobject& object, std::string_view data, task
   kernel& k = kernel_of(object);
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto slot = k.acpi->plug(dimm->size, dimm->node);
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!slot) return fail(slot.error());
   return data.size();
 }
@@ -120,7 +123,7 @@ result<std::size_t> remove_block_store(kobject& object, std::string_view data, t
   if (*id >= k.config.max_memory / k.config.block_size) return fail(errc::no_such_device);
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto removed = remove_probed_block(k, {*id});
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!removed) return fail(removed.error());
   return data.size();
 }

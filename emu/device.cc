@@ -5,6 +5,7 @@
 #include "emu/kernel.h"
 #include "emu/parse.h"
 #include "locks/guards.h"
+#include "locks/lock_rule.h"
 
 namespace memhp {
 namespace {
@@ -40,7 +41,7 @@ result<std::size_t> online_store(kobject& object, std::string_view data, task& b
   kernel& k = dev.k;
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto done = *wanted ? device_online(dev, by) : device_offline(dev, by);
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!done) return fail(done.error());
   return data.size();  // being there already is success here
 }
@@ -212,7 +213,7 @@ void device_del(device& dev) {
 }
 
 result<device_change> device_online(device& dev, task& by) {
-  dev.k.locks.device_hotplug_lock.assert_held();
+  dev.k.locks.assert_held_device_hotplug();
   guard hold{dev.lock};
   if (!dev.offline) return device_change::already;
   if (auto ok = dev.bus_online(by); !ok) return fail(ok.error());
@@ -224,7 +225,7 @@ result<device_change> device_online(device& dev, task& by) {
 }
 
 result<device_change> device_offline(device& dev, task& by) {
-  dev.k.locks.device_hotplug_lock.assert_held();
+  dev.k.locks.assert_held_device_hotplug();
   if (dev.offline_disabled) return fail(errc::operation_not_permitted);
   guard hold{dev.lock};
   if (dev.offline) return device_change::already;

@@ -15,7 +15,8 @@
 #include "blocks/result.h"
 #include "emu/kernfs.h"
 #include "emu/task.h"
-#include "locks/mutex.h"
+#include "locks/cell.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -44,8 +45,10 @@ class device : public kobject {
 
   // device_lock(): held while the bus callbacks run. Not tracked by a lock validator,
   // because parents and children share its class.
-  mutable mutex lock{"&dev->mutex"};
-  bool offline GUARDED_BY(lock) = false;
+  static constexpr lock_class_key lock_key{.name = "&dev->mutex",
+                                           .validation = lock_validation::off};
+  mutable tracked_mutex lock{lock_key};
+  cell<bool> offline GUARDED_BY(lock){"dev->offline", false};
   bool power_async GUARDED_BY(lock) = false;
   bool power_on GUARDED_BY(lock) = false;  // power/control: on, else auto
 

@@ -24,34 +24,57 @@
 // Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
 #pragma once
 
-#include "locks/mutex.h"
-#include "locks/percpu_rwsem.h"
+#include "emu/lock_rules.h"
 #include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
 struct hotplug_locks {
+  explicit hotplug_locks(sysfs_gate gate) : gate{gate} {}
+  const sysfs_gate gate;
+
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
-  mutex device_hotplug_lock{"device_hotplug_lock"};
-  mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){"acpi_scan_lock"};
+  static constexpr lock_class_key device_hotplug_lock_key{.name = "device_hotplug_lock"};
+  static constexpr lock_class_key acpi_scan_lock_key{.name = "acpi_scan_lock"};
+  static constexpr lock_class_key cpu_add_remove_lock_key{.name = "cpu_add_remove_lock"};
+  static constexpr lock_class_key cpu_hotplug_lock_key{.name = "cpu_hotplug_lock",
+                                                       .wait_type = 0};
+  static constexpr lock_class_key mem_hotplug_lock_key{.name = "mem_hotplug_lock",
+                                                       .wait_type = 0};
+  static constexpr lock_class_key jump_label_mutex_key{.name = "jump_label_mutex"};
+  static constexpr lock_class_key slab_mutex_key{.name = "slab_mutex"};
+
+  tracked_mutex device_hotplug_lock{device_hotplug_lock_key};
+  tracked_mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){acpi_scan_lock_key};
   // Outermost of a CPU that goes down or comes up; its writers then take the next.
-  mutex cpu_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){"cpu_add_remove_lock"};
-  percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock){
-      "cpu_hotplug_lock"};
-  percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
-      "mem_hotplug_lock"};
+  tracked_mutex cpu_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){
+      cpu_add_remove_lock_key};
+  tracked_percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock){
+      cpu_hotplug_lock_key};
+  tracked_percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
+      mem_hotplug_lock_key};
 
   // kernel/jump_label.c: the text that a static key changes. Innermost.
-  mutex jump_label_mutex ACQUIRED_AFTER(cpu_hotplug_lock){"jump_label_mutex"};
+  tracked_mutex jump_label_mutex ACQUIRED_AFTER(cpu_hotplug_lock){jump_label_mutex_key};
   // mm/slab_common.c: the list of slab caches. Taken by CPU and memory callbacks, that
   // is, inside cpu_hotplug_lock; what may be taken inside it is up to lock_rules.
-  mutex slab_mutex{"slab_mutex"};
+  tracked_mutex slab_mutex{slab_mutex_key};
 
   // For an attribute that holds its own active reference: never waits, or a removal that
   // waits for that reference would wait for us. On failure the write is started again
   // (restart_no_intr).
-  bool lock_device_hotplug_sysfs() TRY_ACQUIRE(true, device_hotplug_lock) {
-    return device_hotplug_lock.try_lock();
+  bool lock_device_hotplug_sysfs()
+      TRY_ACQUIRE(true, device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
+    return gate == sysfs_gate::none || device_hotplug_lock.try_lock();
+  }
+  void unlock_device_hotplug_sysfs()
+      RELEASE(device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
+    if (gate == sysfs_gate::trylock) device_hotplug_lock.unlock();
+  }
+  // assert_held_device_hotplug() of seed 000.
+  void assert_held_device_hotplug() const ASSERT_HELD(device_hotplug_lock) {
+    if (gate == sysfs_gate::trylock) device_hotplug_lock.assert_held();
   }
 
   // The kernel's mem_hotplug_begin() is two guards here, so that the order shows where it

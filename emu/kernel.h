@@ -5,10 +5,12 @@
 // after construction.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +23,7 @@
 #include "emu/cpu_hotplug.h"
 #include "emu/hotplug_locks.h"
 #include "emu/kernfs.h"
+#include "emu/kmsg.h"
 #include "emu/machine.h"
 #include "emu/resource.h"
 #include "emu/uevent.h"
@@ -34,6 +37,7 @@ class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
+class proc_files;
 class slab_allocator;
 class slab_debug_files;
 
@@ -70,18 +74,26 @@ struct kernel {
   memmap pages;
   memory_notifier_chain memory_chain;
   uevent_log uevents;
+  kmsg_ring messages;
+  static constexpr lock_class_key kacpi_hotplug_key{
+      .name = "(wq_completion)kacpi_hotplug", .wait_type = 0};
   workqueue kacpi_hotplug_wq;
+  static constexpr lock_class_key events_key{.name = "(wq_completion)events",
+                                             .wait_type = 0};
   workqueue events_wq;  // system_wq
-  wait_queue migrate_waitq;  // woken when a page that kept a block online is free
+  // Woken when a page that kept a block online is free.
+  tracked_wait_queue migrate_waitq{"migrate_waitq"};
   resource_tree iomem;
   memory_hotplug_parameters parameters;
-  std::atomic<online_type> auto_online = online_type::offline;
-  mutex hugetlb_lock{"hugetlb_lock"};  // outside memory_blocks_lock
+  atomic_cell<online_type> auto_online{"mhp_default_online_type", online_type::offline};
+  static constexpr lock_class_key hugetlb_lock_key{.name = "hugetlb_lock"};
+  tracked_mutex hugetlb_lock{hugetlb_lock_key};  // outside memory_blocks_lock
   kernfs_root sysfs;
 
   // Every present block by number. Whoever holds a pointer into it beyond the lock holds
   // device_hotplug_lock, under which blocks come and go.
-  rw_semaphore memory_blocks_lock{"xa_lock"};
+  static constexpr lock_class_key memory_blocks_lock_key{.name = "xa_lock"};
+  tracked_rw_semaphore memory_blocks_lock{memory_blocks_lock_key};
   std::map<block_id, std::unique_ptr<memory_block_device>> memory_blocks
       GUARDED_BY(memory_blocks_lock);
 
@@ -93,11 +105,18 @@ struct kernel {
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
   std::unique_ptr<slab_debug_files> slab_debug;
+  std::unique_ptr<proc_files> proc;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 
-  // pr_info() and pr_warn().
-  void printk(const std::string& line) const {
-    if (log) log(line);
+  // pr_info() and pr_warn(): to the log and to proc/kmsg, a record for each line.
+  void printk(const std::string& text, log_level level = log_level::info) {
+    messages.print(level, text);
+    if (!log) return;
+    for (std::string_view rest = text; !rest.empty();) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      log(std::string{line});
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    }
   }
   bool node_possible(int nid) const {
     return nid >= 0 && static_cast<std::size_t>(nid) < nodes.size();

@@ -111,17 +111,11 @@ kernfs_node::kernfs_node(kernfs_root& root, kernfs_node* parent, std::string_vie
 kernfs_node::~kernfs_node() = default;
 
 bool kernfs_node::get_active() {
-  std::int32_t seen = active_.load(std::memory_order_relaxed);
-  do {
-    if (seen < 0) return false;
-  } while (!active_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire));
-  return true;
+  return active_.get();
 }
 
 void kernfs_node::put_active() {
-  // The release makes what the operation did visible to the drain that waits for it.
-  const std::int32_t left = active_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-  if (left == kernfs_root::deactivated) root_.deactivate_waitq_.wake_all();
+  active_.put(root_.deactivate_waitq_);
 }
 
 kernfs_root::kernfs_root(clock_fn now)
@@ -183,6 +177,7 @@ result<kernfs_ref> kernfs_root::create_file(kernfs_node& parent, const attribute
   kernfs_ref node = new_node(parent, attr.name, kernfs_type::file);
   node->mode_ = S_IFREG | attr.mode;
   node->attr_ = &attr;
+  node->active_.set_class(&attr);
   node->owner_ = &owner;
   return link_new(node);
 }
@@ -209,7 +204,7 @@ kernfs_ref kernfs_root::make_path(std::string_view path) {
 }
 
 void kernfs_root::deactivate_subtree(kernfs_node& node) {
-  if (node.active()) node.active_.fetch_add(deactivated, std::memory_order_acq_rel);
+  if (node.active()) node.active_.deactivate();
   if (!node.dir_) return;
   for (kernfs_node& child : node.dir_->children) deactivate_subtree(child);
 }
@@ -234,13 +229,8 @@ void kernfs_root::remove_subtree(kernfs_node& node) {
     children = node.dir_->list();
   }
   for (const kernfs_ref& child : children) remove_subtree(*child);
-  drain(node);
+  node.active_.drain(deactivate_waitq_);
   unlink(node);
-}
-
-void kernfs_root::drain(kernfs_node& node) {
-  deactivate_waitq_.wait(
-      [&] { return node.active_.load(std::memory_order_acquire) == deactivated; });
 }
 
 void kernfs_root::unlink(kernfs_node& node) {

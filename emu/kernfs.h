@@ -28,9 +28,9 @@
 #include <vector>
 
 #include "blocks/result.h"
+#include "emu/active_reference.h"
 #include "emu/task.h"
-#include "locks/rwsem.h"
-#include "locks/wait_queue.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -110,7 +110,7 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   bool get_active();
   void put_active();
   // True until removal begins.
-  bool active() const { return active_.load(std::memory_order_acquire) >= 0; }
+  bool active() const { return active_.active(); }
 
  private:
   friend class kernfs_root;
@@ -128,9 +128,8 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
   kobject* owner_ = nullptr;
   kernfs_ref target_;  // of a link
 
-  // Synchronizes itself: number of active references, plus `deactivated` once
-  // removal has begun.
-  std::atomic<std::int32_t> active_ = 0;
+  // Synchronize themselves.
+  active_reference active_;
   std::atomic<std::int64_t> first_seen_ns_ = 0;  // when stat() first met the node
 
   // Guarded by kernfs_rwsem of the root.
@@ -212,28 +211,27 @@ class kernfs_root {
 
  private:
   friend class kernfs_node;
-  static constexpr std::int32_t deactivated = INT32_MIN;
-
   kernfs_ref new_node(kernfs_node& parent, std::string_view name, kernfs_type type);
   result<kernfs_ref> link_new(const kernfs_ref& node);
   void deactivate_subtree(kernfs_node& node) REQUIRES(kernfs_rwsem_);
   void remove_subtree(kernfs_node& node);
-  void drain(kernfs_node& node);
   void unlink(kernfs_node& node);
   kernfs_node::inode_attributes& iattr_of(kernfs_node& node) REQUIRES(kernfs_rwsem_);
 
   const clock_fn now_;
   std::atomic<std::uint64_t> next_ino_ = 1;
   std::atomic<kernfs_observer*> observer_ = nullptr;
-  wait_queue deactivate_waitq_;  // woken when an active reference of a dying node ends
-  rw_semaphore kernfs_rwsem_{"&root->kernfs_rwsem"};
+  // Woken when an active reference of a dying node ends.
+  tracked_wait_queue deactivate_waitq_{"&root->deactivate_waitq"};
+  static constexpr lock_class_key kernfs_rwsem_key{.name = "&root->kernfs_rwsem"};
+  tracked_rw_semaphore kernfs_rwsem_{kernfs_rwsem_key};
   kernfs_ref top_;
 };
 
 // An open file: the position and the content that seq_file keeps between reads.
 //
 // Thread safety: read() and write() of one open file are the caller's to serialize
-// where they run on several threads (the kernel has of->mutex; take `mutex`).
+// where they run on several threads (the kernel has of->mutex; take `tracked_mutex`).
 class kernfs_open_file {
  public:
   // open(2). permission_denied if the wanted access has no mode bit at all (root too),

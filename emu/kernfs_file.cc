@@ -11,14 +11,14 @@ namespace {
 constexpr std::size_t page = 4096;
 
 // Holds an active reference of a node; false if its removal has begun.
-class active_reference {
+class active_hold {
  public:
-  explicit active_reference(kernfs_node& node) : node_{node}, got_{node.get_active()} {}
-  ~active_reference() {
+  explicit active_hold(kernfs_node& node) : node_{node}, got_{node.get_active()} {}
+  ~active_hold() {
     if (got_) node_.put_active();
   }
-  active_reference(const active_reference&) = delete;
-  active_reference& operator=(const active_reference&) = delete;
+  active_hold(const active_hold&) = delete;
+  active_hold& operator=(const active_hold&) = delete;
   explicit operator bool() const { return got_; }
 
  private:
@@ -30,7 +30,7 @@ class active_reference {
 
 result<std::unique_ptr<kernfs_open_file>> kernfs_open_file::open(kernfs_node& node,
                                                                  int flags) {
-  const active_reference active{node};
+  const active_hold active{node};
   if (!active) return fail(errc::no_such_device);
   if ((flags & O_DIRECT) != 0) return fail(errc::invalid_argument);
 
@@ -51,7 +51,7 @@ bool kernfs_open_file::read_calls_show(std::uint64_t offset) const {
 }
 
 result<> kernfs_open_file::generate(task& by) {
-  const active_reference active{*node_};
+  const active_hold active{*node_};
   if (!active) return fail(errc::no_such_device);
   const attribute& attr = *node_->attr();
   if (attr.show == nullptr) return fail(errc::io_error);
@@ -70,7 +70,7 @@ result<std::string> kernfs_open_file::read(std::uint64_t offset, std::size_t siz
   }
   if (offset >= content_.size()) {
     // At the end nothing is shown again, but a removed file is noticed.
-    if (const active_reference active{*node_}; !active) return fail(errc::no_such_device);
+    if (const active_hold active{*node_}; !active) return fail(errc::no_such_device);
     read_pos_ = offset;
     return std::string{};
   }
@@ -81,7 +81,7 @@ result<std::string> kernfs_open_file::read(std::uint64_t offset, std::size_t siz
 
 result<std::size_t> kernfs_open_file::write(std::string_view data, task& by) {
   data = data.substr(0, page);
-  const active_reference active{*node_};
+  const active_hold active{*node_};
   if (!active) return fail(errc::no_such_device);
   if (data.empty()) return 0;
   const attribute& attr = *node_->attr();

@@ -23,7 +23,7 @@
 #include "emu/kernfs.h"
 #include "emu/slab_layout.h"
 #include "emu/slab_pages.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -43,13 +43,15 @@ struct slab {
 struct kmem_cache_node {
   // False until its node has memory (N_NORMAL_MEMORY). Written under slab_mutex.
   std::atomic<bool> present = false;
-  mutable mutex list_lock{"&n->list_lock"};
+  static constexpr lock_class_key list_lock_key{.name = "&n->list_lock"};
+  mutable tracked_mutex list_lock{list_lock_key};
   std::map<pfn, std::unique_ptr<slab>> slabs GUARDED_BY(list_lock);  // all of the node
   std::deque<slab*> partial GUARDED_BY(list_lock);
 };
 
 struct kmem_cache_cpu {
-  mutable mutex lock{"&c->lock"};
+  static constexpr lock_class_key lock_key{.name = "&c->lock"};
+  mutable tracked_mutex lock{lock_key};
   slab* active GUARDED_BY(lock) = nullptr;
   std::vector<slab*> partial GUARDED_BY(lock);
 };

@@ -70,6 +70,12 @@ enum class cache_flush_way : std::uint8_t {
   by_work,       // since 5a836bf6b09f: under cpu_hotplug_lock, held to read
 };
 
+// How a write to `state`, `online` or `probe` meets device_hotplug_lock.
+enum class sysfs_gate : std::uint8_t {
+  trylock,  // since 3.11: tried, and the write starts again if it is taken
+  none,     // not at all: shows which deadlocks the gate keeps from happening
+};
+
 struct lock_rules {
   std::string_view era;
   std::string_view what;  // one line for people
@@ -82,6 +88,7 @@ struct lock_rules {
   cache_files_removal cache_files;
   cache_store_reach cache_store;
   cache_flush_way cache_flush;
+  sysfs_gate gate = sysfs_gate::trylock;
 };
 
 // The seeds' own world, the default: all five fixes as the seeds' texts have them.

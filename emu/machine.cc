@@ -12,6 +12,7 @@
 #include "emu/memory_device.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
+#include "emu/proc_files.h"
 #include "emu/slab.h"
 #include "emu/slab_debug_files.h"
 #include "locks/guards.h"
@@ -67,11 +68,13 @@ kernel::kernel(machine_config c, machine_environment environment)
       log{std::move(environment.printk)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
+      locks{config.rules.gate},
       cpus{locks, topology.cpus()},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
-      kacpi_hotplug_wq{environment.run_work},
-      events_wq{std::move(environment.run_work)},
+      messages{environment.now},
+      kacpi_hotplug_wq{kacpi_hotplug_key, environment.run_work},
+      events_wq{events_key, std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
   parameters.policy = *online_policy_from(config.online_policy);
@@ -82,6 +85,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
+  proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }
@@ -125,8 +129,11 @@ result<std::size_t> machine::write(std::string_view path, std::string_view text,
   auto file = kernfs_open_file::open(**node, O_WRONLY);
   if (!file) return fail(file.error());
   auto written = (*file)->write(text, by);
-  while (!written && written.error() == restart_no_intr)
+  while (!written && written.error() == restart_no_intr) {
+    if (controlled != nullptr) [[unlikely]]
+      controlled->before_trying_again();
     written = (*file)->write(text, by);
+  }
   return written;
 }
 

@@ -29,7 +29,7 @@ inline constexpr std::array stats_op_names = {"lookup", "getattr", "readdir", "o
 struct machine_stats {
   using counter = std::atomic<std::uint64_t>;
   static_assert(counter::is_always_lock_free);
-  static constexpr std::uint64_t magic_value = 0x6d656d6870'0001;  // "memhp", layout 1
+  static constexpr std::uint64_t magic_value = 0x6d656d6870'0002;  // "memhp", layout 2
   static constexpr std::size_t max_errno = 256;
 
   // Written once before the machine runs.

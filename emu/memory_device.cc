@@ -41,7 +41,7 @@ result<std::size_t> state_store(kobject& object, std::string_view data, task& by
   kernel& k = dev.k;
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto done = request_state(dev, *wanted, by);
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!done) return fail(done.error());
   // Being there already is an error here, unlike in `online`.
   if (*done == device_change::already) return fail(errc::invalid_argument);
@@ -124,7 +124,7 @@ result<std::size_t> probe_store(kobject& object, std::string_view data, task&) {
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const phys_range range{.start = {*address}, .size = k.config.block_size};
   const auto added = add_memory(k, memory_add_physaddr_to_nid(k, range.start), range);
-  k.locks.device_hotplug_lock.unlock();
+  k.locks.unlock_device_hotplug_sysfs();
   if (!added) return fail(added.error());
   return data.size();
 }
@@ -327,7 +327,7 @@ std::vector<memory_block_device*> memory_blocks_in(kernel& k, phys_range range) 
 
 void remove_memory_block_devices(kernel& k, phys_range range) {
   if (k.rules.assertion == removal_assertion::assert_held)
-    k.locks.device_hotplug_lock.assert_held();
+    k.locks.assert_held_device_hotplug();
   for (memory_block_device* dev : memory_blocks_in(k, range)) {
     dev->block.section_count = 0;
     unlink_block_from_node(k, *dev);

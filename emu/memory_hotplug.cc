@@ -125,7 +125,7 @@ result<> migrate_pages(kernel& k, memory_block& block, task& by) {
 
 result<> add_memory(kernel& k, int nid, phys_range range,
                     const std::shared_ptr<memory_group>& group) {
-  k.locks.device_hotplug_lock.assert_held();  // rule 1
+  k.locks.assert_held_device_hotplug();  // rule 1
   if (auto ok = register_memory_resource(k, range); !ok) return ok;
   auto ok = check_hotplug_memory_range(k, range);
   if (ok && !k.node_possible(nid)) ok = fail(errc::invalid_argument);
@@ -143,7 +143,7 @@ result<> add_memory(kernel& k, int nid, phys_range range,
 }
 
 result<> remove_memory(kernel& k, phys_range range) {
-  k.locks.device_hotplug_lock.assert_held();  // rule 2
+  k.locks.assert_held_device_hotplug();  // rule 2
   if (auto ok = check_blocks_offline(k, range); !ok) return ok;
   const auto blocks = memory_blocks_in(k, range);
   if (blocks.empty()) return fail(errc::invalid_argument);
@@ -164,7 +164,7 @@ result<> remove_memory(kernel& k, phys_range range) {
 }
 
 result<> online_pages(kernel& k, memory_block& block, zone& target) {
-  k.locks.device_hotplug_lock.assert_held();     // rule 3
+  k.locks.assert_held_device_hotplug();          // rule 3
   k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = k.memory.populate(block.range, block.nid); !ok) {
@@ -188,7 +188,7 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
 }
 
 result<> offline_pages(kernel& k, memory_block& block, task& by) {
-  k.locks.device_hotplug_lock.assert_held();     // rule 3
+  k.locks.assert_held_device_hotplug();          // rule 3
   k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = isolate_page_range(k, block); !ok) return ok;

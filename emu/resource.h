@@ -11,7 +11,7 @@
 #include "blocks/result.h"
 #include "blocks/units.h"
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -48,7 +48,8 @@ class resource_tree {
     phys_range range;
     std::string name;
   };
-  mutable mutex lock_{"resource_lock"};
+  static constexpr lock_class_key lock_key{.name = "resource_lock"};
+  mutable tracked_mutex lock_{lock_key};
   std::map<phys_addr, entry> taken_ GUARDED_BY(lock_);
 };
 

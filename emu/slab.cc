@@ -11,6 +11,9 @@
 namespace memhp {
 namespace {
 
+constexpr lock_class_key kobj_remove_work_key{
+    .name = "(work_completion)(&s->kobj_remove_work)", .wait_type = 0};
+
 constexpr int slab_callback_priority = 1;  // SLAB_CALLBACK_PRI
 
 std::vector<int> nodes_of_cpus(const kernel& k) {
@@ -226,12 +229,12 @@ void slab_allocator::sysfs_slab_remove(const cache_ref& cache) {
 
 // The name stays taken until the work has run.
 void slab_allocator::sysfs_slab_queue_removal(const cache_ref& cache) {
-  k_.events_wq.queue([this, cache] { sysfs_slab_remove(cache); });
+  k_.events_wq.queue(kobj_remove_work_key, [this, cache] { sysfs_slab_remove(cache); });
 }
 
 void slab_allocator::sysfs_slab_del_queue_event(const cache_ref& cache) {
   sysfs_slab_del(*cache);
-  k_.events_wq.queue([cache] {
+  k_.events_wq.queue(kobj_remove_work_key, [cache] {
     for (const cache_ref& child : cache->children) sysfs_slab_remove_event(*child);
     sysfs_slab_remove_event(*cache);
   });

@@ -94,7 +94,8 @@ class slab_allocator final : public kobject {
   const memory_notifier notifier_;
 
   // One flush of all CPUs at a time: it waits for a work item on each.
-  mutex flush_lock_{"flush_lock"};
+  static constexpr lock_class_key flush_lock_key{.name = "flush_lock"};
+  tracked_mutex flush_lock_{flush_lock_key};
 
   std::vector<cache_ref> slab_caches_ GUARDED_BY(locks_.slab_mutex);  // roots
   // Nodes with memory, by number.

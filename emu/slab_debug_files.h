@@ -41,7 +41,8 @@ class slab_debug_files final : public kobject {
   std::atomic<std::uint64_t> tortures_ = 0;  // caches that torture_stats() made
 
   // Outside every lock of the allocator but slab_mutex and what is outside that one.
-  mutex lock_{"memhp_caches"};
+  static constexpr lock_class_key lock_key{.name = "memhp_caches"};
+  tracked_mutex lock_{lock_key};
   std::map<std::string, made_cache, std::less<>> caches_ GUARDED_BY(lock_);
 };
 

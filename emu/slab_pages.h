@@ -17,7 +17,7 @@
 #include "blocks/memory_block.h"
 #include "blocks/result.h"
 #include "blocks/units.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -45,7 +45,8 @@ class slab_pages {
   void give_back(pfn first, std::uint64_t pages);
 
   kernel& k_;
-  mutex lock_{"&zone->lock"};
+  static constexpr lock_class_key lock_key{.name = "&zone->lock"};
+  tracked_mutex lock_{lock_key};
   // Below it a block has no room for one page: where the search begins.
   std::map<block_id, pfn> first_free_ GUARDED_BY(lock_);
 };

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "blocks/owned_fd.h"
+#include "emu/lock_figures.h"
 #include "emu/machine_stats.h"
 
 namespace memhp {
@@ -29,6 +30,7 @@ struct stats_segment_content {
   machine_stats stats;
   machine_stats::counter heard_at = 0;  // last heartbeat, seconds since the epoch
   machine_stats::counter died_at = 0;   // 0: alive, or killed with nobody left to notice
+  shared_lock_figures locks;            // as of the last heartbeat
 };
 
 // A descriptor of a segment and its mapping.

@@ -9,7 +9,7 @@
 
 #include <atomic>
 
-#include "locks/wait_queue.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -32,13 +32,14 @@ class task {
     // A pairs with B: both sides store first and load the other's word afterwards, so
     // either we see the queue and wake it, or the sleeper sees the signal.
     signal_.store(true, std::memory_order_seq_cst);
-    if (wait_queue* queue = asleep_on_.load(std::memory_order_seq_cst)) queue->wake_all();
+    if (tracked_wait_queue* queue = asleep_on_.load(std::memory_order_seq_cst))
+      queue->wake_all();
   }
 
   // Sleeps on `queue` until `condition()` holds or a signal is pending. The queue must
   // outlive every task that may still be signalled.
   template <class Condition>
-  void wait_interruptible(wait_queue& queue, Condition condition) {
+  void wait_interruptible(tracked_wait_queue& queue, Condition condition) {
     asleep_on_.store(&queue, std::memory_order_seq_cst);  // B
     queue.wait([&] { return condition() || signal_.load(std::memory_order_seq_cst); });
     asleep_on_.store(nullptr, std::memory_order_release);
@@ -49,7 +50,7 @@ class task {
   const uid_t uid_ = 0;
   const gid_t gid_ = 0;
   std::atomic<bool> signal_ = false;
-  std::atomic<wait_queue*> asleep_on_ = nullptr;
+  std::atomic<tracked_wait_queue*> asleep_on_ = nullptr;
 };
 
 }  // namespace memhp

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "blocks/result.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -42,7 +42,8 @@ class uevent_log {
   static constexpr std::size_t kept = 1024;
 
   const listener listener_;
-  mutable mutex lock_{"uevent_sock_mutex"};
+  static constexpr lock_class_key lock_key{.name = "uevent_sock_mutex"};
+  mutable tracked_mutex lock_{lock_key};
   std::uint64_t seqnum_ GUARDED_BY(lock_) = 0;
   std::deque<std::string> messages_ GUARDED_BY(lock_);
 };

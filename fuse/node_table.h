@@ -27,7 +27,7 @@
 
 #include "emu/kernfs.h"
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -95,7 +95,8 @@ class node_table {
   void drop_old_tickets() REQUIRES(lock_);
   void erase_if_unused(node_id id) REQUIRES(lock_);
 
-  mutable mutex lock_{"FUSE node table"};
+  static constexpr lock_class_key lock_key{.name = "FUSE node table"};
+  mutable tracked_mutex lock_{lock_key};
   std::unordered_map<node_id, entry> nodes_ GUARDED_BY(lock_);
   // Aliases that the kernel knows, by the file's inode number.
   std::unordered_map<std::uint64_t, std::vector<node_id>> aliases_ GUARDED_BY(lock_);

@@ -8,12 +8,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 
 #include "emu/kernfs.h"
 #include "fuse/node_table.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -22,7 +22,8 @@ struct open_handle {
   const node_id node;
   const std::unique_ptr<kernfs_open_file> file;
 
-  std::mutex mutex;  // of->mutex; guards *file
+  static constexpr lock_class_key mutex_key{.name = "&of->mutex"};
+  tracked_mutex mutex{mutex_key};  // guards *file
   // of->event: a read has generated content, so poll() has nothing new to report.
   std::atomic<bool> has_read = false;
 };

@@ -62,7 +62,7 @@ void parked_requests::attempt(const call_ref& what) {
   task by{what->io.tid, what->io.uid, what->io.gid};
   io_outcome outcome;
   {
-    const std::lock_guard one_at_a_time{what->io.handle->mutex};
+    const guard one_at_a_time{what->io.handle->mutex};
     {
       guard hold{lock_};
       if (what->taken) return;

@@ -33,7 +33,7 @@
 #include "fuse/notifier.h"
 #include "fuse/worker_pool.h"
 #include "locks/guards.h"
-#include "locks/mutex.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -106,7 +106,8 @@ class parked_requests {
   machine_stats& stats_;
   const std::function<void()> wake_receiver_;
 
-  mutex lock_{"parked requests"};
+  static constexpr lock_class_key lock_key{.name = "parked requests"};
+  tracked_mutex lock_{lock_key};
   std::unordered_map<fuse_req*, call_ref> calls_ GUARDED_BY(lock_);
   std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_
       GUARDED_BY(lock_);

@@ -1,44 +1,32 @@
 #include "locks/mutex.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include "locks/futex.h"
 
 namespace memhp {
 
-std::uintptr_t this_thread_identity() {
-  thread_local const char anchor = 0;
-  return reinterpret_cast<std::uintptr_t>(&anchor);
+void mutex::lock_slow() {
+  // While nobody sleeps the holder is likely to be quick; behind sleepers a spin would
+  // only take CPU time from the ones who are next.
+  bool asleep = false;
+  const bool taken = spin_until([&] {
+    const std::uint32_t seen = state_.load(std::memory_order_relaxed);
+    asleep = seen == contended;
+    return asleep || (seen == unlocked && try_lock());
+  });
+  if (taken && !asleep) return;
+
+  // A pairs with B in unlock_slow(): the word says `contended` before we sleep on that
+  // value. Marking it `locked` here would let the holder leave without a wake-up, and
+  // whoever sleeps behind us would sleep for ever.
+  while (state_.exchange(contended, std::memory_order_acquire) != unlocked)
+    futex_wait(&state_, contended);
 }
 
-void lock_rule_broken(std::string_view rule, std::string_view lock) {
-  std::fprintf(stderr, "memhp: %.*s: %.*s\n", static_cast<int>(rule.size()), rule.data(),
-               static_cast<int>(lock.size()), lock.data());
-  std::abort();
-}
-
-void mutex::lock() {
-  raw_.lock();
-  owner_.store(this_thread_identity(), std::memory_order_relaxed);
-}
-
-bool mutex::try_lock() {
-  if (!raw_.try_lock()) return false;
-  owner_.store(this_thread_identity(), std::memory_order_relaxed);
-  return true;
-}
-
-void mutex::unlock() {
-  if (!held_by_me()) lock_rule_broken("unlock of a lock that is not held", name_);
-  owner_.store(0, std::memory_order_relaxed);
-  raw_.unlock();
-}
-
-bool mutex::held_by_me() const {
-  return owner_.load(std::memory_order_relaxed) == this_thread_identity();
-}
-
-void mutex::assert_held() const {
-  if (!held_by_me()) lock_rule_broken("lock must be held here", name_);
+void mutex::unlock_slow(std::uint32_t before) {
+  if (before == unlocked) lock_rule_broken("unlock of what is not held", "mutex", this);
+  // B: the exchange in unlock() came first, so the one who is woken finds it free, and
+  // one who is about to sleep finds that the value has changed.
+  futex_wake(&state_, 1);
 }
 
 }  // namespace memhp

@@ -1,131 +1,322 @@
 #include "locks/percpu_rwsem.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <new>
+#include <utility>
 
-#include "locks/mutex.h"
+#include "locks/futex.h"
+#include "locks/guards.h"
+#include "locks/lock_rule.h"
+#include "locks/membarrier.h"
+#include "locks/percpu_arena.h"
 
 namespace memhp {
 namespace {
 
-unsigned possible_cpus() {
-  static const auto count = std::max<long>(1, sysconf(_SC_NPROCESSORS_CONF));
-  return static_cast<unsigned>(count);
+constexpr const char* kind = "percpu_rw_semaphore";
+
+// A barrier costs the next writer about as much as so many fences cost its readers.
+constexpr std::uint64_t reads_worth_a_barrier = 400;
+// Reads of a thread, in fenced locks, after which it makes one idle: an end to the fences
+// where writes have become rare.
+constexpr unsigned fenced_reads_in_a_row = 4096;
+
+thread_local constinit unsigned fenced_reads = 0;
+
+// What a waiter's word says.
+enum : std::uint32_t { spins, sleeps, granted };
+
+// How often to look before sleeping. To fall asleep and be woken costs more than most
+// sections are long, and who was handed the lock asleep makes the next writer wait for
+// its waking: some ten microseconds. Less, when the readers that a writer waits for do
+// not run, perhaps because it runs in their place.
+constexpr unsigned spin_least = 16;
+constexpr unsigned spin_most = 256;
+
+// A full fence. ThreadSanitizer does not know fences; a locked instruction on a word of
+// our own is one, too, and it needs none: our counts are locked instructions then.
+void full_fence() {
+#ifdef __SANITIZE_THREAD__
+  static thread_local std::atomic<int> word = 0;
+  word.fetch_add(1, std::memory_order_seq_cst);
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+bool barriers_are_cheap() {
+#ifdef __SANITIZE_THREAD__
+  return false;
+#else
+  return membarrier_usable();
+#endif
 }
 
 }  // namespace
 
-percpu_rw_semaphore::percpu_rw_semaphore(std::string_view name)
-    : name_{name},
-      cpus_{possible_cpus()},
-      percpu_{std::make_unique<percpu_counters[]>(cpus_)} {}
+// One who queues. It lives on the stack of the one who waits; whoever grants it must not
+// touch it afterwards.
+struct percpu_rw_semaphore::waiter {
+  const bool writer;
+  waiter* next = nullptr;
+  // What a writer that is granted has to know: the gate was open before, so readers that
+  // did not see it close need the barrier.
+  bool from_idle = false;
+  futex_word state = spins;
+};
 
-percpu_rw_semaphore::percpu_counters& percpu_rw_semaphore::this_cpu() {
-  const int cpu = sched_getcpu();
-  return percpu_[cpu < 0 ? 0 : static_cast<unsigned>(cpu) % cpus_];
+percpu_rw_semaphore::percpu_rw_semaphore()
+    : place_{percpu_arena_take(*this)},
+      asymmetric_{barriers_are_cheap()},
+      state_{asymmetric_ ? idle : fenced} {}
+
+percpu_rw_semaphore::~percpu_rw_semaphore() {
+  if (is_write_locked() || !no_reader_left())
+    lock_rule_broken("destroyed while held", kind, this);
+  percpu_arena_give_back(place_);
 }
 
-void percpu_rw_semaphore::lock_shared() {
-  // A pairs with B in lock(): both sides store, then load what the other stored, in
-  // the one total order of seq_cst. Either this reader sees blocked_ set, or the
-  // writer's scan sees the reader. Weaker orders would let both pass.
-  this_cpu().entered.fetch_add(1, std::memory_order_seq_cst);
-  if (!blocked_.load(std::memory_order_seq_cst)) return;
-  lock_shared_slow();
+void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
+  state_.store(asymmetric_ ? idle : fenced, std::memory_order_relaxed);
+  drainer_sleeps_.store(0, std::memory_order_relaxed);
+  waiters_.store(0, std::memory_order_relaxed);
+  reads_before_ = 0;
+  new (&queue_lock_) mutex;  // a thread that is not there may have held it
+  head_ = tail_ = nullptr;
 }
 
-bool percpu_rw_semaphore::try_lock_shared() {
-  this_cpu().entered.fetch_add(1, std::memory_order_seq_cst);  // A, as above
-  if (!blocked_.load(std::memory_order_seq_cst)) return true;
-  this_cpu().left.fetch_add(1, std::memory_order_seq_cst);
-  wake_writer();
-  return false;
+// --- readers --------------------------------------------------------------------------
+
+// The reader has counted itself in. True if it may read.
+bool percpu_rw_semaphore::look_again_after_fence() {
+  full_fence();  // A, for a writer that found the lock fenced
+  const std::uint32_t seen = state_.load(std::memory_order_acquire);  // C
+  if (seen == blocked) return false;
+  if (seen == fenced && ++fenced_reads % fenced_reads_in_a_row == 0 &&
+      bursts_.load(std::memory_order_relaxed) == 0 && barriers_are_cheap()) {
+    // From now on writers need the barrier. Being a read-modify-write it passes on what
+    // the last writer released (D).
+    std::uint32_t expected = fenced;
+    state_.compare_exchange_strong(expected, idle, std::memory_order_acq_rel,
+                                   std::memory_order_relaxed);
+  }
+  return true;
 }
 
 void percpu_rw_semaphore::lock_shared_slow() {
-  // Count ourselves out again, so that the writer need not wait for a sleeper.
-  this_cpu().left.fetch_add(1, std::memory_order_seq_cst);
-  wake_writer();
-
-  std::unique_lock hold{queue_lock_};
-  if (!blocked_.load(std::memory_order_relaxed)) {
-    // blocked_ cannot be set while we hold queue_lock_: no recheck is needed.
-    this_cpu().entered.fetch_add(1, std::memory_order_seq_cst);
-    return;
+  while (!look_again_after_fence()) {
+    back_out();
+    waiter self{.writer = false};
+    if (enqueue_or_go_on(self)) return await_grant(self);
+    count_in();  // the gate has opened: once more
   }
-  waiter self{.writer = false};
-  queue_.push_back(&self);
-  granted_.wait(hold, [&] { return self.granted; });  // the waker has counted us in
 }
 
-void percpu_rw_semaphore::unlock_shared() {
-  // C pairs with D in readers_left(): what was read under the lock is done before the
-  // writer can see the reader gone.
-  this_cpu().left.fetch_add(1, std::memory_order_seq_cst);
-  if (blocked_.load(std::memory_order_seq_cst)) wake_writer();
+bool percpu_rw_semaphore::try_lock_shared_slow() {
+  if (look_again_after_fence()) return true;
+  back_out();
+  return false;
 }
 
-void percpu_rw_semaphore::wake_writer() {
-  // The lock orders this wake-up against the writer's test of readers_left().
-  const std::lock_guard hold{queue_lock_};
-  drained_.notify_all();
+// Counts a reader that may not enter out again.
+void percpu_rw_semaphore::back_out() {
+  count_out();
+  full_fence();
+  wake_drainer();
 }
 
-bool percpu_rw_semaphore::readers_left() const {
-  std::uint64_t left = 0;
-  std::uint64_t entered = 0;
-  for (unsigned cpu = 0; cpu < cpus_; ++cpu)  // D: see invariant 2 for the order
-    left += percpu_[cpu].left.load(std::memory_order_seq_cst);
-  for (unsigned cpu = 0; cpu < cpus_; ++cpu)
-    entered += percpu_[cpu].entered.load(std::memory_order_seq_cst);
-  return entered != left;
+// A writer holds the lock, waits for this reader, or has left it fenced.
+void percpu_rw_semaphore::unlock_shared_slow() {
+  if (!asymmetric_) full_fence();  // G; else a barrier of the writer does it, H
+  if (state_.load(std::memory_order_relaxed) != blocked) return;
+  full_fence();  // between the count and the look at who sleeps: G again
+  wake_drainer();
+}
+
+void percpu_rw_semaphore::wake_drainer() {
+  if (drainer_sleeps_.load(std::memory_order_relaxed) == 0) return;
+  if (drainer_sleeps_.exchange(0, std::memory_order_relaxed) != 0)
+    futex_wake(&drainer_sleeps_, 1);
+}
+
+// --- writers --------------------------------------------------------------------------
+
+// Closes the gate, if it is open.
+bool percpu_rw_semaphore::block(std::uint32_t& before) {
+  before = state_.load(std::memory_order_relaxed);
+  while (before != blocked)
+    if (state_.compare_exchange_weak(before, blocked, std::memory_order_seq_cst,  // B
+                                     std::memory_order_relaxed))
+      return true;
+  return false;
 }
 
 void percpu_rw_semaphore::lock() {
-  std::unique_lock hold{queue_lock_};
-  if (blocked_.load(std::memory_order_relaxed)) {
+  std::uint32_t before = idle;
+  while (!block(before)) {
     waiter self{.writer = true};
-    queue_.push_back(&self);
-    granted_.wait(hold, [&] { return self.granted; });  // blocked_ stayed set for us
-  } else {
-    blocked_.store(true, std::memory_order_seq_cst);  // B pairs with A in lock_shared()
+    if (!enqueue_or_go_on(self)) continue;
+    await_grant(self);
+    before = self.from_idle ? idle : fenced;
+    break;
   }
-  drained_.wait(hold, [&] { return !readers_left(); });
-  writer_.store(this_thread_identity(), std::memory_order_relaxed);
+  if (before == idle) membarrier_all_threads();  // B
+  drain(before);
+  remember_reads();
+}
+
+// F pairs with E in unlock_shared().
+bool percpu_rw_semaphore::no_reader_left() const {
+  const unsigned rows = percpu_rows();
+  const auto pair = [this](unsigned row) -> const percpu_counts& {
+    return *reinterpret_cast<const percpu_counts*>(
+        place_ + (std::size_t{row} << percpu_row_shift));
+  };
+  std::uint64_t difference = 0;
+  for (unsigned row = 0; row < rows; ++row)
+    difference -= pair(row).released.load(std::memory_order_acquire);
+  // Invariant 2: an acquire load, so the others do not move before it.
+  for (unsigned row = 0; row < rows; ++row)
+    difference += pair(row).acquired.load(std::memory_order_acquire);
+  return difference == 0;
+}
+
+// Waits until the readers that were in are out.
+void percpu_rw_semaphore::drain(std::uint32_t before) {
+  const auto drained = [this] { return no_reader_left(); };
+  if (spin_while_it_helps(drained)) return;
+  // H, for readers that unlock without a fence: their count is visible after the barrier,
+  // or they see the gate closed. From idle there was one when it closed.
+  if (before == fenced && asymmetric_) membarrier_all_threads();
+  while (true) {
+    drainer_sleeps_.store(1, std::memory_order_relaxed);
+    full_fence();  // H pairs with G: we say that we sleep, then look once more
+    if (drained()) break;
+    futex_wait(&drainer_sleeps_, 1);
+  }
+  drainer_sleeps_.store(0, std::memory_order_relaxed);
+}
+
+// How many reads there were since the last write.
+void percpu_rw_semaphore::remember_reads() {
+  std::uint64_t reads = 0;
+  const unsigned rows = percpu_rows();
+  for (unsigned row = 0; row < rows; ++row)
+    reads += reinterpret_cast<const percpu_counts*>(
+                 place_ + (std::size_t{row} << percpu_row_shift))
+                 ->acquired.load(std::memory_order_relaxed);
+  reads_between_ = reads - reads_before_;
+  reads_before_ = reads;
+}
+
+std::uint32_t percpu_rw_semaphore::state_after_write() {
+  const bool stay_fenced = reads_between_ < reads_worth_a_barrier ||
+                           bursts_.load(std::memory_order_relaxed) != 0 ||
+                           !barriers_are_cheap();
+  return stay_fenced ? fenced : idle;
 }
 
 void percpu_rw_semaphore::unlock() {
-  assert_held_write();
-  writer_.store(0, std::memory_order_relaxed);
-  const std::lock_guard hold{queue_lock_};
-  hand_over();
-}
-
-// Lets in the readers at the head of the queue, up to the first writer; that writer,
-// if there is one, inherits the closed gate. queue_lock_ is held.
-void percpu_rw_semaphore::hand_over() {
-  bool to_writer = false;
-  while (!queue_.empty() && !to_writer) {
-    waiter& head = *queue_.front();
-    queue_.pop_front();
-    if (!head.writer) this_cpu().entered.fetch_add(1, std::memory_order_seq_cst);
-    head.granted = true;
-    to_writer = head.writer;
+  if (!is_write_locked())
+    lock_rule_broken("write unlock of what is not held", kind, this);
+  if (waiters_.load(std::memory_order_relaxed) == 0) {
+    // D pairs with C. I: the gate opens, then we look for who queues; J in
+    // enqueue_or_go_on() is the other side. Without it, one could queue at an open gate.
+    state_.exchange(state_after_write(), std::memory_order_seq_cst);
+    if (waiters_.load(std::memory_order_seq_cst) == 0) return;
+    std::uint32_t before = idle;
+    if (!block(before)) return;  // a new writer will serve the queue
+    return serve_queue(before == idle);
   }
-  if (!to_writer) blocked_.store(false, std::memory_order_seq_cst);
-  granted_.notify_all();
+  serve_queue(false);
 }
 
-void percpu_rw_semaphore::assert_held_write() const {
-  if (writer_.load(std::memory_order_relaxed) != this_thread_identity())
-    lock_rule_broken("lock must be held for writing here", name_);
+void percpu_rw_semaphore::serve_queue(bool from_idle) {
+  waiter* granted = nullptr;
+  {
+    const guard hold{queue_lock_};
+    granted = hand_over(from_idle);
+  }
+  wake(granted);
 }
 
-void percpu_rw_semaphore::assert_held_read() const {
-  if (writer_.load(std::memory_order_relaxed) == 0 && !readers_left())
-    lock_rule_broken("lock must be held for reading here", name_);
+// Gives the lock, which is blocked, to the head of the queue: to the readers up to the
+// first writer, and to that writer, which waits for them; to nobody if there is none.
+// Returns the chain of those who have to be woken.
+percpu_rw_semaphore::waiter* percpu_rw_semaphore::hand_over(bool from_idle) {
+  waiter* const first = head_;
+  waiter* last = nullptr;
+  bool to_writer = false;
+  while (head_ != nullptr && !to_writer) {
+    last = head_;
+    head_ = last->next;
+    to_writer = last->writer;
+    last->from_idle = from_idle;
+    if (!to_writer) count_in();  // invariant 4
+    waiters_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (head_ == nullptr) tail_ = nullptr;
+  if (last != nullptr) last->next = nullptr;
+  // D. Without a barrier an idle lock must not become a fenced one: readers that fenced
+  // nothing may be in.
+  if (!to_writer)
+    state_.store(from_idle ? idle : state_after_write(), std::memory_order_release);
+  return first;
+}
+
+// Queues if the gate is closed; false if it is open.
+bool percpu_rw_semaphore::enqueue_or_go_on(waiter& self) {
+  const guard hold{queue_lock_};
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
+  if (state_.load(std::memory_order_seq_cst) != blocked) {  // J pairs with I in unlock()
+    waiters_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  (tail_ == nullptr ? head_ : tail_->next) = &self;
+  tail_ = &self;
+  return true;
+}
+
+void percpu_rw_semaphore::await_grant(waiter& self) {
+  // K pairs with L in wake(): what the granter had is ours.
+  const auto is_granted = [&] {
+    return self.state.load(std::memory_order_acquire) == granted;
+  };
+  if (spin(is_granted, spin_most)) return;
+  std::uint32_t expected = spins;
+  self.state.compare_exchange_strong(expected, sleeps, std::memory_order_acquire);
+  while (!is_granted()) futex_wait(&self.state, sleeps);
+}
+
+void percpu_rw_semaphore::wake(waiter* who) {
+  while (who != nullptr) {
+    waiter* const next = who->next;
+    const void* const word = &who->state;
+    // L. The waiter may be gone after this.
+    if (who->state.exchange(granted, std::memory_order_release) == sleeps)
+      futex_wake(word, 1);
+    who = next;
+  }
+}
+
+// Looks whether `done()`, and again.
+template <class Done>
+bool percpu_rw_semaphore::spin(Done done, unsigned tries) {
+  if (done()) return true;
+  if (spin_limit() == 0) return false;  // one CPU: who is waited for cannot run
+  for (unsigned i = 0; i < tries; ++i) {
+    for (unsigned pause = 0; pause < 4; ++pause) cpu_relax();
+    if (done()) return true;
+  }
+  return false;
+}
+
+template <class Done>
+bool percpu_rw_semaphore::spin_while_it_helps(Done done) {
+  const bool helped = spin(done, spin_tries_);
+  spin_tries_ = helped ? std::min(2 * spin_tries_, spin_most)
+                       : std::max(spin_tries_ / 2, spin_least);
+  return helped;
 }
 
 }  // namespace memhp

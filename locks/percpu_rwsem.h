@@ -1,92 +1,184 @@
-// percpu_rw_semaphore: a reader/writer lock for data that is read on every CPU all
-// the time and written hardly ever.
+// percpu_rw_semaphore: a reader/writer lock for data that is read on every CPU all the
+// time and written hardly ever.
 //
-// Readers count themselves in on the CPU they run on and touch no shared line that
-// another reader writes; a writer closes the gate and waits until the sums over all
-// CPUs say that no reader is left.
+// A reader counts itself in on the CPU it runs on and looks whether a writer is there: no
+// locked instruction, no line that another CPU writes. The writer pays instead: it closes
+// the gate, makes every CPU pass a memory barrier, and waits until the counts say that no
+// reader is left.
 //
-// Thread safety and invariants:
-//   1. Two monotonic counters a CPU, `entered` and `left`. A reader may migrate
-//      between the two; only the sums count.
-//   2. A scan adds up `left` first and `entered` second, so a reader that comes or
-//      goes during the scan can only make the sums differ, never make them agree
-//      while somebody reads.
-//   3. `blocked` is changed under queue_lock_ only. Once it is set, every new reader
-//      queues, also one that holds the lock already: reading twice can deadlock.
-//   4. The queue is FIFO and the waker hands over: a run of readers at its head is let
-//      in together, a writer ends the run. Nobody starves.
-// A reader may leave on another thread than it entered on.
+//   percpu_rw_semaphore lock;
+//   { std::shared_lock reading{lock}; ... }      // or read_guard, for clang's analysis
+//   { std::unique_lock writing{lock}; ... }
+//   { percpu_rw_semaphore::burst many{lock}; ... }  // many writes: one barrier for all
 //
-// Mirrors kernel/locking/percpu-rwsem.c (6.1), generation without embedded rwsem.
+// Thread safety: any thread, under these rules:
+//   1. who holds it does not take it again, in any way: a writer may have come between,
+//      and then two reads of one thread deadlock (lockdep reports it);
+//   2. a hold may be given back by another thread, and on another CPU;
+//   3. it is destroyed when every unlock has returned, not only when nobody holds it.
+// Fairness: a writer closes the gate at once; who comes then queues in order of arrival.
+// The one who unlocks hands over: a run of readers together, up to the first writer, who
+// then waits for them. So nobody is passed by more than what stood before it, and writers
+// back to back do not starve readers. Only who comes at the moment of an unlock, with
+// nobody queued, may take the lock as it is.
+//
+// Invariants:
+//   1. state_ is idle, fenced or blocked. idle -> blocked: the writer must run the
+//      barrier, for readers only keep compiler order. fenced -> blocked: it need not, for
+//      a reader that sees `fenced` runs a fence and looks again.
+//   2. A scan adds up `released` first and `acquired` second. Whoever comes or goes
+//      meanwhile can only make them differ, never agree while somebody reads.
+//   3. state_ is `blocked` from a writer's success until it is handed to nobody; who is
+//      handed the lock finds it so.
+//   4. Who queues counts itself out first; who grants counts it in again.
+//
+// Cost: a read lock and unlock are some 20 instructions; a write runs membarrier(2) (2 to
+// 3 us where other CPUs run this process's threads) unless the lock is fenced. It is,
+// in a burst, and after a write that came so soon that its readers would pay less for
+// their fences than the next writer for a barrier; then for a few thousand reads.
+// Waiting spins a moment, then sleeps. Memory: 16 bytes per lock and CPU, plus this.
+//
+// Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
+// row of its thread; without membarrier(2) the lock is always fenced. ThreadSanitizer
+// gets both. Which it is, is decided once in a process.
+//
+// fork(): in the child every lock is free: what the parent's threads held is forgotten,
+// what the forking thread held too; it must not give that back.
+//
+// Errors: unlocking what nobody holds (noticed by a writer's unlock), and destroying
+// what is held, print a line and abort.
+//
+// Memory order: lock is an acquire, unlock a release; letters mark the pairs below.
+// Mirrors kernel/locking/percpu-rwsem.c (6.1) with two counts instead of one.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <memory>
-#include <mutex>
-#include <string_view>
 
+#include "locks/mutex.h"
+#include "locks/percpu_counter.h"
 #include "locks/thread_annotations.h"
 
 namespace memhp {
 
 class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
  public:
-  // `name` is what a report calls the lock; it must outlive it.
-  explicit percpu_rw_semaphore(std::string_view name);
+  percpu_rw_semaphore();
+  ~percpu_rw_semaphore();
   percpu_rw_semaphore(const percpu_rw_semaphore&) = delete;
   percpu_rw_semaphore& operator=(const percpu_rw_semaphore&) = delete;
 
-  // down_read(), percpu_down_read_trylock(), up_read(). try_lock_shared() fails only
-  // while a writer holds or waits.
-  void lock_shared() ACQUIRE_SHARED();
-  bool try_lock_shared() TRY_ACQUIRE_SHARED(true);
-  void unlock_shared() RELEASE_SHARED();
+  // percpu_down_read(). Waits while a writer holds it or waits for it.
+  void lock_shared() ACQUIRE_SHARED() {
+    // A: this store, then the load. B in block() is the other side: a writer that closes
+    // the gate and then scans. One of the two sees the other: by the writer's barrier if
+    // it found the lock idle, by the fence in lock_shared_slow() if fenced. Without, both
+    // could miss, and reader and writer be in together.
+    // C pairs with D in unlock(): what the last writer wrote is seen.
+    if (!count_in()) [[unlikely]]
+      lock_shared_slow();
+  }
 
-  // down_write(), up_write().
+  // percpu_down_read_trylock(). Fails only while a writer holds it or waits for it.
+  bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
+    return count_in() || try_lock_shared_slow();  // A, C
+  }
+
+  // percpu_up_read().
+  void unlock_shared() RELEASE_SHARED() {
+    // E pairs with F in no_reader_left(): what the reader did is done before the writer
+    // sees it gone. G: this store, then the load; H in drain() is the other side: a
+    // writer that is about to sleep. Without it, the reader could see no writer and the
+    // writer no unlock, and sleep for ever.
+    if (!count_out()) [[unlikely]]
+      unlock_shared_slow();
+  }
+
+  // percpu_down_write(), percpu_up_write().
   void lock() ACQUIRE();
   void unlock() RELEASE();
 
-  // lockdep_assert_held_write(): aborts unless the calling thread holds it to write.
-  void assert_held_write() const ASSERT_HELD(this);
-  // Aborts if nobody holds it, neither to read nor to write. Readers are not known by
-  // name, so this is weaker than for a mutex.
-  void assert_held_read() const ASSERT_HELD_SHARED(this);
+  // percpu_is_write_locked(), percpu_is_read_locked(): a moment's truth, for assertions.
+  // The former is true also while the writer waits for readers.
+  bool is_write_locked() const {
+    return state_.load(std::memory_order_relaxed) == blocked;
+  }
+  bool is_read_locked() const { return !is_write_locked() && !no_reader_left(); }
+  // How many wait in the queue.
+  unsigned waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
-  std::string_view name() const { return name_; }
+  // While one lives, the lock stays fenced between writes: each write costs no barrier,
+  // each read a fence. For probe and remove storms; cgroup's favordynmods does the same.
+  class [[nodiscard]] burst {
+   public:
+    explicit burst(percpu_rw_semaphore& lock) : lock_{lock} {
+      lock_.bursts_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~burst() { lock_.bursts_.fetch_sub(1, std::memory_order_relaxed); }
+    burst(const burst&) = delete;
+    burst& operator=(const burst&) = delete;
+
+   private:
+    percpu_rw_semaphore& lock_;
+  };
+
+  // For the arena: the child of a fork begins with a free lock.
+  void reset_after_fork();
 
  private:
-  struct alignas(64) percpu_counters {
-    std::atomic<std::uint64_t> entered = 0;
-    std::atomic<std::uint64_t> left = 0;
-  };
-  struct waiter {
-    const bool writer;
-    bool granted = false;
-  };
+  enum : std::uint32_t { idle, fenced, blocked };  // idle is 0 for percpu_add()
+  struct waiter;
 
-  percpu_counters& this_cpu();
-  bool readers_left() const;
+  // Count one reader; true if the lock is idle then.
+  bool count_in() {
+    return percpu_add<offsetof(percpu_counts, acquired)>(place_, state_);
+  }
+  bool count_out() {
+    return percpu_add<offsetof(percpu_counts, released)>(place_, state_);
+  }
+
   void lock_shared_slow();
-  void wake_writer();
-  void hand_over();
+  bool try_lock_shared_slow();
+  void unlock_shared_slow();
+  bool look_again_after_fence();
+  void back_out();
+  void wake_drainer();
+
+  bool block(std::uint32_t& before);
+  void drain(std::uint32_t before);
+  bool no_reader_left() const;
+  void remember_reads();
+  std::uint32_t state_after_write();
+  void serve_queue(bool from_idle);
+  waiter* hand_over(bool from_idle) REQUIRES(queue_lock_);
+  bool enqueue_or_go_on(waiter& self);
+  void await_grant(waiter& self);
+  static void wake(waiter* who);
+  template <class Done>
+  static bool spin(Done done, unsigned tries);
+  template <class Done>
+  bool spin_while_it_helps(Done done);
 
   // Constant after construction.
-  const std::string_view name_;
-  const unsigned cpus_;
-  const std::unique_ptr<percpu_counters[]> percpu_;
+  std::byte* const place_;  // of the pair of row 0
+  const bool
+      asymmetric_;  // writers can run a barrier for readers; decides what readers do
 
   // Synchronize themselves.
-  std::atomic<bool> blocked_ = false;
-  std::atomic<std::uintptr_t> writer_ = 0;  // identity of the holder, 0 when none
+  std::atomic<std::uint32_t> state_;
+  std::atomic<std::uint32_t> drainer_sleeps_ = 0;  // the word that the writer sleeps on
+  std::atomic<std::uint32_t> waiters_ = 0;         // length of the queue
+  std::atomic<std::uint32_t> bursts_ = 0;
 
-  // Guarded by queue_lock_.
-  std::mutex queue_lock_;
-  std::condition_variable granted_;  // an entry of queue_ was granted
-  std::condition_variable drained_;  // a reader left while blocked_ was set
-  std::deque<waiter*> queue_;
+  // Of the writer that holds the lock.
+  std::uint64_t reads_before_ = 0;  // count of `acquired` at the last write
+  std::uint64_t reads_between_ = 0;
+  unsigned spin_tries_ = 256;  // how often to look whether the readers are out
+
+  mutex queue_lock_;
+  waiter* head_ GUARDED_BY(queue_lock_) = nullptr;
+  waiter* tail_ GUARDED_BY(queue_lock_) = nullptr;
 };
 
 }  // namespace memhp

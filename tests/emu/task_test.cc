@@ -10,7 +10,7 @@ namespace {
 
 TEST(Task, SleepsUntilTheConditionHolds) {
   task t;
-  wait_queue queue;
+  tracked_wait_queue queue{"queue"};
   std::atomic<bool> ready = false;
   std::jthread waker{[&] {
     ready = true;
@@ -23,7 +23,7 @@ TEST(Task, SleepsUntilTheConditionHolds) {
 
 TEST(Task, IsWokenByASignalWhileItSleeps) {
   task t;
-  wait_queue queue;
+  tracked_wait_queue queue{"queue"};
   std::latch asleep{1};
   std::jthread signaller{[&] {
     asleep.wait();
@@ -39,7 +39,7 @@ TEST(Task, IsWokenByASignalWhileItSleeps) {
 
 TEST(Task, DoesNotSleepWithASignalPending) {
   task t;
-  wait_queue queue;
+  tracked_wait_queue queue{"queue"};
   t.signal();
   t.wait_interruptible(queue, [] { return false; });
   EXPECT_TRUE(t.signal_pending());

@@ -24,7 +24,7 @@
 #include "emu/machine_stats.h"
 #include "fuse/mount_tree.h"
 #include "fuse/session.h"
-#include "locks/wait_queue.h"
+#include "locks/tracked.h"
 
 namespace memhp::test {
 
@@ -77,7 +77,7 @@ class gate {
   int inside() const { return inside_.load(); }
 
  private:
-  wait_queue opened_;
+  tracked_wait_queue opened_{"gate"};
   std::atomic<bool> open_ = false;
   std::atomic<int> inside_ = 0;
 };

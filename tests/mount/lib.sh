@@ -9,6 +9,7 @@ tests=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/memhp-test.XXXXXX")
 cd "$scratch"
 export MEMHP HOME="$scratch" XDG_STATE_HOME="$scratch/state"
+export MEMHP_LOCKDEP="${MEMHP_LOCKDEP-on}" # every machine here is validated
 unset NOTIFY_SOCKET MEMHP_STATS || true
 deadline_s=20
 mounts=
@@ -18,6 +19,10 @@ clean_up() {
   status=$?
   set +e
   trap - EXIT
+  if [ $status -eq 0 ] && grep -s "kernel: WARNING: " "$scratch"/*.log; then
+    echo "FAILED: the validator complained about a machine's locks" >&2
+    status=1
+  fi
   for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
   for mount in $mounts; do "$MEMHP" down --mount "$mount" >/dev/null 2>&1; done
   cd /
@@ -77,7 +82,7 @@ status_of() {
 
 # eventually COMMAND...: until it succeeds, or for too long.
 eventually() {
-  tries=$((deadline_s * 50))
+  local tries=$((deadline_s * 50)) # its own: what it waits for may wait too
   until "$@" >/dev/null 2>&1; do
     tries=$((tries - 1))
     [ $tries -gt 0 ] || fail "never came true: $*"

@@ -6,7 +6,8 @@ worker=$(figure pid hp)
 keeper=$(figure keeper hp)
 kill -STOP "$worker" "$keeper"
 timeout 5 "$MEMHP" stat --mount hp >out || fail "no answer"
-expect_line out "alive for .* STOPPED"
+stopped() { memhp stat --mount hp | grep -Eq "alive for .* STOPPED"; } # a signal takes its time
+eventually stopped
 expect_line out "^ +all +0 +4 +0$"
 kill -9 "$worker" "$keeper"
 eventually is_gone "$worker"

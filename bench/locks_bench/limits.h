@@ -1,0 +1,130 @@
+// Not locks: what no lock of this kind can undercut.
+#pragma once
+
+#include <linux/membarrier.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "bench/locks_bench/contender.h"
+#include "bench/locks_bench/measure.h"
+
+namespace memhp::bench {
+
+// The loop around the others.
+struct empty_loop {
+  static constexpr std::string_view name = "limit: empty loop";
+  static constexpr role part = role::limit;
+  struct session {
+    explicit session(empty_loop& /*loop*/) {}
+  };
+  void read_lock(session& /*mine*/) {}
+  void read_unlock(session& /*mine*/) {}
+};
+
+// Two counters of the CPU, each bumped in a restartable sequence, and nothing else: no
+// test of a state, no order. The least with which readers can be counted by CPU.
+class rseq_pair {
+ public:
+  static constexpr std::string_view name = "limit: bare rseq pair";
+  static constexpr role part = role::limit;
+  struct session {
+    explicit session(rseq_pair& /*pair*/) {}
+  };
+
+  // Without rseq (valgrind, glibc.pthread.rseq=0) there is nothing to measure.
+  rseq_pair() : counters_(4096) {
+    if (__rseq_size == 0) throw std::runtime_error{"this process has no rseq"};
+  }
+  void read_lock(session& /*mine*/) { bump(counters_.data()); }
+  void read_unlock(session& /*mine*/) { bump(&counters_.data()->left); }
+
+ private:
+  struct alignas(128) percpu {  // no CPU disturbs another
+    std::uint64_t entered = 0;
+    std::uint64_t left = 0;
+  };
+
+  // Adds one to the word of this CPU, 128 bytes a CPU from `first` on. If the kernel
+  // takes the CPU away in between, it continues at 4, which starts over.
+  static void bump(void* first) {
+#if defined(__x86_64__)
+    std::uintptr_t scratch;
+    asm volatile(
+        ".pushsection __rseq_cs, \"aw\"\n\t"
+        ".balign 32\n"
+        "3:\t.long 0, 0\n\t"
+        ".quad 1f, 2f - 1f, 4f\n\t"
+        ".popsection\n"
+        "5:\tlea 3b(%%rip), %[scratch]\n\t"
+        "mov %[scratch], %%fs:8(%[rseq])\n"
+        "1:\tmov %%fs:4(%[rseq]), %k[scratch]\n\t"
+        "shl $7, %[scratch]\n\t"
+        "incq (%[first], %[scratch])\n"
+        "2:\n\t"
+        ".pushsection __rseq_failure, \"ax\"\n\t"
+        ".byte 0x0f, 0xb9, 0x3d\n\t"  // with the signature an undefined instruction
+        ".long 0x53053053\n"
+        "4:\tjmp 5b\n\t"
+        ".popsection"
+        : [scratch] "=&r"(scratch)
+        : [rseq] "r"(__rseq_offset), [first] "r"(first)
+        : "memory", "cc");
+#elif defined(__aarch64__)
+    std::uintptr_t scratch;
+    std::uint64_t value;
+    asm volatile(
+        ".pushsection __rseq_cs, \"aw\"\n\t"
+        ".balign 32\n"
+        "3:\t.long 0, 0\n\t"
+        ".quad 1f, 2f - 1f, 4f\n\t"
+        ".popsection\n"
+        "5:\tadrp %[scratch], 3b\n\t"
+        "add %[scratch], %[scratch], :lo12:3b\n\t"
+        "str %[scratch], [%[rseq], #8]\n"
+        "1:\tldr %w[scratch], [%[rseq], #4]\n\t"
+        "add %[scratch], %[first], %[scratch], lsl #7\n\t"
+        "ldr %[value], [%[scratch]]\n\t"
+        "add %[value], %[value], #1\n\t"
+        "str %[value], [%[scratch]]\n"
+        "2:\n\t"
+        ".pushsection __rseq_failure, \"ax\"\n\t"
+        ".inst 0xd428bc00\n"
+        "4:\tb 5b\n\t"
+        ".popsection"
+        : [scratch] "=&r"(scratch), [value] "=&r"(value)
+        : [rseq] "r"(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset),
+          [first] "r"(first)
+        : "memory", "cc");
+#else
+#error "no restartable sequence for this processor yet"
+#endif
+  }
+
+  std::vector<percpu> counters_;
+};
+
+// The expedited barrier that a writer pays so that readers need none.
+struct membarrier_call {
+  static constexpr std::string_view name = "limit: membarrier alone";
+  static constexpr role part = role::limit;
+  struct session {
+    explicit session(membarrier_call& /*call*/) {}
+  };
+  membarrier_call() {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0)
+      throw std::runtime_error{"membarrier is not to be had"};
+  }
+  void write_lock(session& /*mine*/) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+      throw std::runtime_error{"membarrier failed"};
+  }
+  void write_unlock(session& /*mine*/) {}
+};
+
+}  // namespace memhp::bench

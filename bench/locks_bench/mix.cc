@@ -1,0 +1,100 @@
+// How much do threads get done that read mostly and write sometimes? With empty sections
+// a lock is all that there is; with 100 turns of a loop there is something to protect.
+#include <fmt/format.h>
+
+#include <array>
+#include <set>
+
+#include "bench/locks_bench/all_locks.h"
+#include "bench/locks_bench/measure.h"
+#include "bench/locks_bench/questions.h"
+
+namespace memhp::bench {
+namespace {
+
+struct blend {
+  const char* name;
+  std::uint64_t writes_in_a_thousand;
+  unsigned section_turns;
+};
+constexpr std::array blends{blend{"99:1", 10, 0}, blend{"99.9:0.1", 1, 0},
+                            blend{"99:1, 100 turns", 10, 100},
+                            blend{"99.9:0.1, 100 turns", 1, 100}};
+
+// xorshift64: cheap, and different for every thread.
+class coin {
+ public:
+  explicit coin(unsigned seed) : state_{0x9e3779b97f4a7c15 * (seed + 1)} {}
+  bool falls_on(std::uint64_t in_a_thousand) {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return (state_ >> 32) * 1000 >> 32 < in_a_thousand;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+void section(unsigned turns) {
+  for (unsigned turn = 0; turn < turns; ++turn) compiler_barrier();
+}
+
+template <excluding L>
+std::uint64_t mostly_read(L& lock, const std::atomic<bool>& stop, coin thrown,
+                          const blend& of) {
+  typename L::session mine{lock};
+  std::uint64_t operations = 0;
+  do {
+    if (thrown.falls_on(of.writes_in_a_thousand)) {
+      lock.write_lock(mine);
+      section(of.section_turns);
+      lock.write_unlock(mine);
+    } else {
+      lock.read_lock(mine);
+      section(of.section_turns);
+      lock.read_unlock(mine);
+    }
+    ++operations;
+  } while (!stop.load(std::memory_order_relaxed));
+  return operations;
+}
+
+template <excluding L>
+std::vector<double> measure(const conditions& when, const placement& where,
+                            unsigned threads, const blend& of) {
+  const auto owned = make_lock<L>();
+  return {1e3 * team_rate(where.cpus, threads, when.cell,
+                          [&](unsigned index, const std::atomic<bool>& stop) {
+                            return mostly_read(owned->lock, stop, coin{index}, of);
+                          })};
+}
+
+std::string label(const blend& of, unsigned threads) {
+  return fmt::format("{}, {} threads", of.name, threads);
+}
+
+}  // namespace
+
+std::vector<cell> mixes(const conditions& when) {
+  std::vector<cell> cells;
+  for (const placement& where : when.ways) {
+    if (where.cpus.size() < 2) continue;
+    for (const unsigned threads : std::set{2U, static_cast<unsigned>(where.cpus.size())})
+      for (const blend& of : blends)
+        for_each_lock([&]<class L>() {
+          if constexpr (excluding<L>)
+            cells.push_back({.question = mix_question,
+                             .lock = std::string{L::name},
+                             .placement = where.name,
+                             .threads = threads,
+                             .columns = {{label(of, threads), "Mops/s"}},
+                             .run = [&when, &where, &of, threads] {
+                               return measure<L>(when, where, threads, of);
+                             }});
+        });
+  }
+  return cells;
+}
+
+}  // namespace memhp::bench

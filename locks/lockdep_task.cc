@@ -1,0 +1,267 @@
+// Tasks and threads: who holds what, and what is asserted about it.
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "locks/lockdep_internal.h"
+
+namespace memhp::lockdep {
+namespace detail {
+
+constinit thread_local context self;
+
+namespace {
+
+// Deeper than the locks of this program nest; more are allocated.
+constexpr std::uint32_t first_capacity = 16;
+
+// comm of another thread; empty if it is gone.
+std::string comm_of_thread(int tid) {
+  const std::string path = "/proc/self/task/" + std::to_string(tid) + "/comm";
+  std::string comm;
+  if (std::FILE* file = std::fopen(path.c_str(), "re")) {
+    std::array<char, 32> line{};
+    if (std::fgets(line.data(), line.size(), file) != nullptr) comm = line.data();
+    (void)std::fclose(file);
+  }
+  while (!comm.empty() && comm.back() == '\n') comm.pop_back();
+  return comm;
+}
+
+}  // namespace
+
+// The thread's own task; reports what the thread ends with.
+class own_task {
+ public:
+  own_task() : task_{{}, gettid(), true}, handle_{task_} { self.own = &task_; }
+  ~own_task() {
+    if (self.current == &task_) check_task_exit();
+    self.ended = true;
+    self.mode = 0;
+    self.current = self.own = nullptr;
+  }
+  own_task(const own_task&) = delete;
+  own_task& operator=(const own_task&) = delete;
+
+ private:
+  task task_;
+  task_state handle_;
+};
+
+reported_lock held_lock::described() const {
+  return {.lock = class_of().described(),
+          .instance = map.load(std::memory_order_relaxed),
+          .read = read() != read_kind::write,
+          .at = {.ip = ip.load(std::memory_order_relaxed)}};
+}
+
+void held_lock::take_from(const held_lock& other) {
+  map.store(other.map.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  cls.store(other.cls.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  ip.store(other.ip.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  flags.store(other.flags.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  key_before = other.key_before;
+  wait_start = other.wait_start;
+  hold_start = other.hold_start;
+}
+
+namespace {
+
+// fork() copies the locks in whatever state other threads have them, so whoever forks
+// takes them first.
+void before_fork() NO_THREAD_SAFETY_ANALYSIS {
+  registry::instance().lock.lock();
+  validator::instance().lock.lock();
+  lock_lock_classes();
+}
+void after_fork() NO_THREAD_SAFETY_ANALYSIS {
+  unlock_lock_classes();
+  validator::instance().lock.unlock();
+  registry::instance().lock.unlock();
+}
+// Only the thread that forked goes on; the others' tasks are in memory that is gone.
+void after_fork_in_child() NO_THREAD_SAFETY_ANALYSIS {
+  std::erase_if(registry::instance().tasks,
+                [](const task* other) { return other->is_thread && other != self.own; });
+  if (self.own != nullptr) self.own->pid = gettid();
+  after_fork();
+}
+
+registry* make_registry() {
+  if (pthread_atfork(before_fork, after_fork, after_fork_in_child) != 0) std::abort();
+  return new registry;
+}
+
+}  // namespace
+
+registry& registry::instance() {
+  static auto& made = *make_registry();
+  return made;
+}
+
+task::task(std::string name, int pid, bool is_thread)
+    : name{std::move(name)}, pid{pid}, is_thread{is_thread} {
+  grow();
+  registry& all = registry::instance();
+  const guard hold{all.lock};
+  all.tasks.push_back(this);
+}
+
+task::~task() {
+  registry& all = registry::instance();
+  const guard hold{all.lock};
+  std::erase(all.tasks, this);
+}
+
+held_lock* task::find(const dep_map& map) {
+  for (std::uint32_t i = depth.load(std::memory_order_relaxed); i-- > 0;)
+    if (held[i].is(map)) return &held[i];
+  return nullptr;
+}
+
+// What was taken after it is held in a nesting without it now. That adds no dependency:
+// what lies below is connected through what goes.
+void task::remove(held_lock& lock) {
+  const std::uint32_t last = depth.load(std::memory_order_relaxed) - 1;
+  key = lock.key_before;
+  for (auto i = static_cast<std::uint32_t>(&lock - held); i < last; ++i) {
+    held[i].take_from(held[i + 1]);
+    held[i].key_before = key;
+    key = next_key(key, held[i].class_of().id,
+                   held[i].flags.load(std::memory_order_relaxed) & ~timed_bit);
+  }
+  depth.store(last, std::memory_order_relaxed);
+}
+
+void task::grow() {
+  const std::uint32_t larger = capacity == 0 ? first_capacity : capacity * 2;
+  auto next = std::make_unique<held_lock[]>(larger);
+  for (std::uint32_t i = 0; i < capacity; ++i) next[i].take_from(held[i]);
+  registry& all = registry::instance();
+  const guard hold{all.lock};
+  storage = std::move(next);
+  held = storage.get();
+  capacity = larger;
+}
+
+task_id task::id() const {
+  return {.name = name, .pid = pid, .is_thread = is_thread};
+}
+
+reported_task task_id::described() const {
+  reported_task made{.comm = name, .pid = pid, .cpu = std::max(0, sched_getcpu())};
+  if (is_thread && pid == gettid()) {
+    std::array<char, 17> own{};
+    prctl(PR_GET_NAME, own.data());
+    made.comm = own.data();
+  } else if (is_thread) {
+    made.comm = comm_of_thread(pid);
+  }
+  return made;
+}
+
+std::vector<reported_lock> task::described_held() const {
+  std::vector<reported_lock> all;
+  const std::uint32_t known = depth.load(std::memory_order_relaxed);
+  all.reserve(known);
+  for (std::uint32_t i = 0; i < known; ++i) all.push_back(held[i].described());
+  return all;
+}
+
+std::optional<other_holder> holder_other_than(const task* self_task, const dep_map& map) {
+  registry& all = registry::instance();
+  const guard hold{all.lock};
+  for (const task* other : all.tasks) {
+    if (other == self_task) continue;
+    const std::uint32_t depth = other->depth.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < depth; ++i)
+      if (other->held[i].is(map))
+        return other_holder{.task = other->id(), .lock = other->held[i].described()};
+  }
+  return std::nullopt;
+}
+
+task& context::current_or_own() {
+  if (current == nullptr) {
+    if (own == nullptr) {
+      thread_local own_task made;
+      (void)made;
+    }
+    current = own;
+  }
+  return *current;
+}
+
+task* context::enter_slowly(std::uint64_t now) {
+  if (busy || ended || now == 0) return nullptr;
+  task& t = current_or_own();
+  const std::uint64_t epoch_now = now >> epoch_shift;
+  if (epoch != epoch_now) seen.fill(0);
+  epoch = epoch_now;
+  if (t.epoch != epoch_now) t.forget();
+  t.epoch = epoch_now;
+  mode = now;
+  return &t;
+}
+
+}  // namespace detail
+
+using detail::self;
+
+task_state::task_state(std::string name, int pid)
+    : task_{new detail::task{std::move(name), pid, false}} {
+  task_->handle = this;
+}
+
+task_state::task_state(detail::task& own) : task_{&own} {
+  task_->handle = this;
+}
+
+task_state::~task_state() {
+  if (task_->is_thread) return;  // part of the task
+  const std::unique_ptr<detail::task> owned{task_};
+  if (owned->epoch != self.epoch || owned->depth.load(std::memory_order_relaxed) == 0 ||
+      !on())
+    return;
+  held_at_exit_report report;
+  detail::fill(report, *owned, nullptr);
+  detail::deliver(report, true);
+}
+
+std::size_t task_state::depth() const {
+  return task_->depth.load(std::memory_order_relaxed);
+}
+
+task_state& current() {
+  return *self.current_or_own().handle;
+}
+
+task_state* set_current(task_state* task) {
+  task_state* const former = &current();
+  self.current = task != nullptr ? task->task_ : self.own;
+  self.mode = 0;  // the next lock looks whether what it holds is of this epoch
+  return former;
+}
+
+void check_task_exit() {
+  const std::uint64_t now = detail::mode.load(std::memory_order_relaxed);
+  detail::task* const t = self.enter(now);
+  if (t == nullptr || t->locks().empty()) return;
+  held_at_exit_report report;
+  detail::fill(report, *t, __builtin_return_address(0));
+  t->forget();
+  if ((now & detail::prove_bit) != 0) detail::deliver(report, true);
+}
+
+std::vector<reported_lock> held_locks() {
+  const detail::task* const t = self.enter(detail::mode.load(std::memory_order_relaxed));
+  return t == nullptr ? std::vector<reported_lock>{} : t->described_held();
+}
+
+}  // namespace memhp::lockdep

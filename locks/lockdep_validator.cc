@@ -1,0 +1,366 @@
+// What happens the first time: learning dependencies, checking them, and the reports.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ranges>
+#include <utility>
+
+#include "locks/lockdep_internal.h"
+
+namespace memhp::lockdep {
+namespace detail {
+namespace {
+
+using findings = std::vector<std::pair<lockdep_report, bool>>;  // and whether fatal
+
+// One look at one new nesting. Lives under validator::lock.
+class inspection {
+ public:
+  inspection(validator& all, task& t, const acquisition& wanted)
+      : all_{all}, t_{t}, wanted_{wanted} {}
+
+  void run(std::uint64_t key) {
+    const guard hold{all_.lock};
+    const auto is_key = [key](std::uint64_t known) { return known == key; };
+    if (all_.known.find(chain_hash{}(key), is_key) == key) return;
+    ++all_.count.chain_misses;
+    all_.count.max_depth = std::max(all_.count.max_depth, t_.locks().size() + 1);
+    register_lock_class(wanted_.cls);
+    wanted_.cls.mark_used(wanted_.read(), (wanted_.flags & waited_bit) == 0);
+    if (!is_in_order()) return;
+    all_.known.insert(key);
+    self.place_of(key) = key;
+  }
+  findings& found() { return found_; }
+
+ private:
+  // False if the nesting is to be looked at again next time: a recursion that only one
+  // lock of its class makes certain must not hide behind another's.
+  bool is_in_order() REQUIRES(all_.lock) {
+    if (wanted_.trylock() || !wanted_.cls.validated) return true;
+    const recursion found = check_recursion();
+    if (found != recursion::in_order) add_edges();
+    remember_chain();
+    return found != recursion::deadlock;
+  }
+
+  enum class recursion : std::uint8_t { none, in_order, deadlock };
+
+  // check_deadlock(): the class is held already. In order if nothing can wait for itself
+  // here; under a nest lock the nesting then adds no dependency either.
+  recursion check_recursion() REQUIRES(all_.lock) {
+    const bool nested = wanted_.nest != nullptr;  // and held: acquire_on() saw to that
+    for (const held_lock& held : t_.locks()) {
+      if (&held.class_of() != &wanted_.cls) continue;
+      if (wanted_.read() == read_kind::recursive_read && held.read() != read_kind::write)
+        continue;
+      if (nested) return recursion::in_order;
+      report_recursion(held);
+      return recursion::deadlock;
+    }
+    return recursion::none;
+  }
+
+  // Once for a class, and once more for one lock of it that is taken twice: that waits
+  // for itself for certain, unless both are reads and no writer comes between them.
+  void report_recursion(const held_lock& held) REQUIRES(all_.lock) {
+    const bool one_lock = held.is(wanted_.map);
+    std::vector<std::uint32_t> name{wanted_.cls.id};
+    if (one_lock) name.push_back(wanted_.cls.id);
+    if (!all_.cycles_seen.insert(std::move(name)).second) return;
+    recursive_report report;
+    report.wanted = wanted_.described();
+    report.blocking = held.described();
+    fill(report, t_, wanted_.ip);
+    const bool reads =
+        held.read() != read_kind::write && wanted_.read() != read_kind::write;
+    found_.emplace_back(std::move(report), one_lock && !reads);
+  }
+
+  // check_prevs_add(): every lock that is held, from the last one down to the first that
+  // was waited for; what lies deeper is connected through that one already. Below a
+  // recursive read it is not - no strong path goes from a recursive read on through its
+  // shared hold - so that the walk goes on there, where the kernel's stops.
+  void add_edges() REQUIRES(all_.lock) {
+    const auto held = t_.locks();
+    for (std::size_t i = held.size(); i-- > 0;) {
+      const lock_class& cls = held[i].class_of();
+      if (!cls.validated) continue;
+      if (&cls != &wanted_.cls) check_edge(held[i], i + 1 == held.size());
+      if (!held[i].trylock() && held[i].read() != read_kind::recursive_read) return;
+    }
+  }
+
+  // check_prev_add(): the dependency held -> wanted. It is added in any case, so that
+  // other cycles through it are found too.
+  void check_edge(const held_lock& held, bool direct) REQUIRES(all_.lock) {
+    const std::uint32_t from = held.class_of().id;
+    const std::uint32_t to = wanted_.cls.id;
+    const dep_kind kind = dep_kind_of(held.read(), wanted_.read());
+    if (all_.graph.has_edge(from, to, kind)) {
+      all_.graph.add_edge(from, to, kind, 0, direct);
+      return;
+    }
+    ++all_.count.cyclic_checks;
+    const auto path = all_.graph.find_strong_path(to, wanted_.read(), from, held.read());
+    if (!stack_) stack_ = all_.stacks.add(stack_from(wanted_.ip));
+    const auto added = all_.graph.add_edge(from, to, kind, *stack_, direct);
+    if (added == lock_graph::added::edge) all_.closes_cycle.push_back(false);
+    if (path) report_cycle(held, *path);
+  }
+
+  void report_cycle(const held_lock& held, const std::vector<lock_graph::step>& path)
+      REQUIRES(all_.lock) {
+    std::vector<std::uint32_t> classes;
+    classes.reserve(path.size() + 1);
+    for (const lock_graph::step& step : path) classes.push_back(step.from);
+    classes.push_back(held.class_of().id);
+    std::ranges::rotate(classes, std::ranges::min_element(classes));
+    // A walk that meets a class twice has a smaller cycle in it, which was reported.
+    auto sorted = classes;
+    std::ranges::sort(sorted);
+    if (std::ranges::adjacent_find(sorted) != sorted.end()) return;
+    if (!all_.cycles_seen.insert(std::move(classes)).second) return;
+    mark_last_edge(held.class_of().id);
+    found_.emplace_back(circular(held, path), false);
+  }
+
+  void mark_last_edge(std::uint32_t from) REQUIRES(all_.lock) {
+    for (const std::uint32_t i : all_.graph.edges_from(from))
+      if (all_.graph.edges()[i].to == wanted_.cls.id) all_.closes_cycle[i] = true;
+  }
+
+  // The chain: what is wanted, with the stack of now; then each lock with the stack that
+  // once took it while the one before it was held; last the one held now.
+  circular_report circular(const held_lock& held,
+                           const std::vector<lock_graph::step>& path)
+      REQUIRES(all_.lock) {
+    circular_report report;
+    fill(report, t_, wanted_.ip);
+    report.wanted = wanted_.described();
+    report.blocking = held.described();
+    report.chain.push_back({.lock = report.wanted.lock, .stack = report.backtrace});
+    for (const lock_graph::step& step : path)
+      report.chain.push_back({.lock = lock_class_at(step.to).described(),
+                              .stack = all_.stacks.at(step.payload)});
+    return report;
+  }
+
+  void remember_chain() REQUIRES(all_.lock) {
+    std::vector<std::uint32_t> chain;
+    for (const held_lock& held : t_.locks()) chain.push_back(held.class_of().id);
+    chain.push_back(wanted_.cls.id);
+    all_.count.chain_hlocks += chain.size();
+    all_.chains.push_back(std::move(chain));
+  }
+
+  validator& all_;
+  task& t_;
+  const acquisition& wanted_;
+  std::optional<unsigned> stack_;  // of now, once kept
+  findings found_;
+};
+
+void print_to_stderr(const lockdep_report& report, const report_format& format) {
+  const std::string text = to_text(report, format);
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+}  // namespace
+
+validator& validator::instance() {
+  static auto& made = *new validator;
+  return made;
+}
+
+reported_lock acquisition::described() const {
+  return {.lock = cls.described(),
+          .instance = &map,
+          .read = read() != read_kind::write,
+          .at = {.ip = ip}};
+}
+
+void validate(task& t, const acquisition& wanted, std::uint64_t key) {
+  const busy_scope busy;
+  inspection look{validator::instance(), t, wanted};
+  look.run(key);
+  for (auto& [report, fatal] : look.found()) deliver(report, fatal);
+}
+
+// The validator's own frames, of which some are inlined and some are not, go: the stack
+// starts where the lock is taken.
+stack_trace stack_from(const void* ip) {
+  const stack_trace whole = stack_trace::capture();
+  const auto frames = whole.frames();
+  const auto start = std::ranges::find(frames, ip, &stack_frame::ip);
+  return start == frames.end() ? whole : stack_trace{{start, frames.end()}};
+}
+
+void fill(report_base& report, const task& t, const void* ip) {
+  report.task = t.id().described();
+  report.held = t.described_held();
+  report.backtrace = stack_from(ip);
+}
+
+void deliver(const lockdep_report& report, bool fatal) {
+  const busy_scope busy;
+  validator& all = validator::instance();
+  reporter to;
+  report_format format;
+  bool stop = false;
+  {
+    const guard hold{all.lock};
+    ++all.count.reports;
+    to = all.report;
+    format = all.format;
+    stop = fatal && all.policy == on_error::abort;
+  }
+  if (to)
+    to(report);
+  else
+    print_to_stderr(report, format);
+  if (stop) std::abort();
+}
+
+void report_bad_unlock(task& t, const dep_map& map, const void* ip) {
+  bad_unlock_report report;
+  fill(report, t, ip);
+  report.lock = map.class_of().described();
+  report.instance = &map;
+  report.at = {.ip = ip};
+  if (auto other = holder_other_than(&t, map)) {
+    report.holder = other->task.described();
+    report.held_as = std::move(other->lock);
+  }
+  deliver(report, true);
+}
+
+namespace {
+
+// What every failed assertion says; once for each place.
+void report_assertion(task& t, const std::string& assertion,
+                      const std::source_location& where, const void* ip) {
+  {
+    validator& all = validator::instance();
+    const guard hold{all.lock};
+    if (!all.places_seen.emplace(where.file_name(), where.line()).second) return;
+  }
+  assert_report report;
+  fill(report, t, ip);
+  report.assertion = assertion;
+  report.file = where.file_name();
+  report.line = where.line();
+  report.at = {.ip = ip};
+  deliver(report, true);
+}
+
+const char* assertion_name(hold as) {
+  switch (as) {
+    case hold::any: return "lockdep_assert_held";
+    case hold::write: return "lockdep_assert_held_write";
+    case hold::read: return "lockdep_assert_held_read";
+  }
+  return "";
+}
+
+}  // namespace
+
+void report_nest_not_held(task& t, const acquisition& wanted) {
+  assert_report report;
+  fill(report, t, wanted.ip);
+  report.assertion = "nest lock " + std::string{wanted.nest->name()} + " of " +
+                     wanted.cls.full_name() + " held";
+  report.at = {.ip = wanted.ip};
+  deliver(report, true);
+}
+
+}  // namespace detail
+
+using detail::self;
+using detail::validator;
+
+[[gnu::noinline]] void assert_held(const dep_map& map, hold as,
+                                   std::source_location where) {
+  if (is_held(map, as)) return;
+  detail::report_assertion(
+      self.current_or_own(),
+      std::string{detail::assertion_name(as)} + "(" + std::string{map.name()} + ")",
+      where, __builtin_return_address(0));
+}
+
+[[gnu::noinline]] void assert_not_held(const dep_map& map, std::source_location where) {
+  const std::uint64_t now = detail::mode.load(std::memory_order_relaxed);
+  if ((now & detail::prove_bit) == 0) return;
+  detail::task* const t = self.enter(now);
+  if (t == nullptr || t->find(map) == nullptr) return;
+  detail::report_assertion(*t, "lockdep_assert_not_held(" + std::string{map.name()} + ")",
+                           where, __builtin_return_address(0));
+}
+
+reporter set_reporter(reporter wanted) {
+  validator& all = validator::instance();
+  const guard hold{all.lock};
+  std::swap(all.report, wanted);
+  return wanted;
+}
+
+void set_report_format(const report_format& format) {
+  validator& all = validator::instance();
+  const guard hold{all.lock};
+  all.format = format;
+}
+
+void set_on_error(on_error policy) {
+  validator& all = validator::instance();
+  const guard hold{all.lock};
+  all.policy = policy;
+}
+
+namespace {
+
+void set_bit(std::uint64_t bit, bool on) {
+  validator& all = validator::instance();
+  const guard hold{all.lock};
+  std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) &
+                       (detail::prove_bit | detail::stat_bit);
+  // What was held before nobody looked is not known: a new epoch.
+  if (bits == 0) ++all.epoch;
+  bits = on ? bits | bit : bits & ~bit;
+  detail::mode.store(bits == 0 ? 0 : all.epoch << detail::epoch_shift | bits,
+                     std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void set_on(bool on) {
+  set_bit(detail::prove_bit, on);
+}
+
+void set_lock_stat(bool on) {
+  lock_stat::set_on(on);
+  set_bit(detail::stat_bit, on);
+}
+
+void reset() {
+  validator& all = validator::instance();
+  const guard hold{all.lock};
+  all.graph.clear();
+  all.stacks.clear();
+  all.closes_cycle.clear();
+  all.chains.clear();
+  all.cycles_seen.clear();
+  all.places_seen.clear();
+  all.count = {};
+  all.known.clear();
+  forget_lock_classes();
+  ++all.epoch;
+  const std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) &
+                             (detail::prove_bit | detail::stat_bit);
+  if (bits != 0)
+    detail::mode.store(all.epoch << detail::epoch_shift | bits,
+                       std::memory_order_relaxed);
+}
+
+}  // namespace memhp::lockdep

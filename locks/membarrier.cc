@@ -1,0 +1,74 @@
+#include "locks/membarrier.h"
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "locks/lock_rule.h"
+
+namespace memhp {
+namespace {
+
+// How many of the ways below a test wants refused.
+std::atomic<int> refused = 0;
+
+bool call(int command) {
+  return syscall(SYS_membarrier, command, 0, 0) == 0;
+}
+
+bool register_once() {
+  // To see what a process without it does.
+  if (std::getenv("MEMHP_LOCKS_NO_MEMBARRIER") != nullptr) return false;
+  const long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+  return known > 0 && (known & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0 &&
+         call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+std::atomic<bool>& usable() {
+  static std::atomic<bool> known = register_once();
+  return known;
+}
+
+// A thread that gets onto a CPU makes whoever ran there pass a barrier, because it is
+// switched out.
+bool visit_every_cpu() {
+  cpu_set_t before;
+  if (sched_getaffinity(0, sizeof before, &before) != 0) return false;
+  bool visited = true;
+  for (int cpu = 0; cpu < CPU_SETSIZE && visited; ++cpu) {
+    if (!CPU_ISSET(cpu, &before)) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    visited = sched_setaffinity(0, sizeof one, &one) == 0;
+  }
+  return sched_setaffinity(0, sizeof before, &before) == 0 && visited;
+}
+
+}  // namespace
+
+bool membarrier_usable() {
+  return usable().load(std::memory_order_relaxed);
+}
+
+void membarrier_all_threads() {
+  const int refuse = refused.load(std::memory_order_relaxed);
+  if (refuse < 1 && call(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) [[likely]]
+    return;
+  usable().store(false, std::memory_order_relaxed);
+  if (refuse < 2 && call(MEMBARRIER_CMD_GLOBAL)) return;
+  if (refuse < 3 && visit_every_cpu()) return;
+  lock_rule_broken("no memory barrier on other CPUs: membarrier(2) is refused",
+                   "percpu_rw_semaphore", nullptr);
+}
+
+void refuse_membarrier_for_test(int count) {
+  refused.store(count, std::memory_order_relaxed);
+  if (count == 0) usable().store(register_once(), std::memory_order_relaxed);
+}
+
+}  // namespace memhp

@@ -1,0 +1,130 @@
+// Counters that every CPU has for itself, changed without a locked instruction.
+//
+// A counter pair is two monotonic counts per row: `acquired` and `released`. Two, because
+// a reader may move to another CPU between the two: with a single count that goes up and
+// down, a writer that reads the CPUs in turn could meet the -1 and miss the +1. And
+// because adding to two words takes half the time of adding to one that was just changed.
+//
+// A row is a CPU where the process has restartable sequences (rseq): the kernel restarts
+// the sequence when the thread is moved or interrupted before its last instruction, the
+// increment. Without, a row is a thread; rows outlive their threads and are used again,
+// so nothing is registered per lock or added up when a thread ends.
+//
+// The rows of all locks lie side by side, 16 bytes per lock and row (percpu_arena.h).
+//
+// Thread safety: any thread, and signal handlers: an increment is one instruction.
+// Cost: five instructions, and two for the look at a gate. Memory order: an increment is
+// a release on x86-64 (stores are not reordered) and by its instruction on aarch64; the
+// compiler moves nothing across it.
+//
+// Source: rseq(2), <sys/rseq.h> of glibc 2.35; the two counts are SRCU's.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
+
+// ThreadSanitizer does not see what assembly does.
+#if defined(RSEQ_SIG) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define MEMHP_RSEQ 1
+#else
+#define MEMHP_RSEQ 0
+#endif
+
+namespace memhp {
+
+struct percpu_counts {
+  std::atomic<std::uint64_t> acquired;
+  std::atomic<std::uint64_t> released;
+};
+static_assert(sizeof(percpu_counts) == 16);
+
+// A row follows the one before after this many bytes: what one segment of the arena has
+// for each row.
+inline constexpr unsigned percpu_row_shift = 16;
+
+namespace detail {
+
+// What a row is in this process; decided once, before the first lock is made.
+enum class row_kind : std::uint8_t { cpu, thread };
+extern constinit row_kind rows;
+// Where this thread's struct rseq lies, from the thread pointer.
+extern constinit std::ptrdiff_t rseq_offset;
+
+// Adds to the row of this thread; takes one the first time.
+void add_to_thread_row(std::byte* row0);
+
+#if MEMHP_RSEQ
+// One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
+// false if it is not 0. Between 1: and 2: the kernel sends the thread to 4: if it takes
+// the CPU away; the increment is the last instruction, so then nothing has happened yet
+// and the sequence begins anew. The look comes after the sequence.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool add_to_cpu_row(
+    std::byte* row0, const std::atomic<std::uint32_t>& gate) {
+  asm goto(
+      ".pushsection __rseq_cs, \"aw?\"\n\t"
+      ".balign 32\n"
+      "3:\n\t"
+      ".long 0, 0\n\t"             // version, flags
+      ".quad 1f, 2f - 1f, 4f\n\t"  // start, length, where to go on
+      ".popsection\n"
+      "5:\n\t"
+      "leaq 3b(%%rip), %%rax\n\t"
+      "movq %%rax, %%fs:8(%[rseq])\n"  // rseq->rseq_cs
+      "1:\n\t"
+      "movl %%fs:4(%[rseq]), %%eax\n\t"  // rseq->cpu_id
+      "shlq %[shift], %%rax\n\t"
+      "incq %c[offset](%[row0], %%rax)\n"
+      "2:\n\t"
+      "cmpl $0, %[gate]\n\t"
+      "jne %l[closed]\n\t"
+      ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
+      ".byte 0x0f, 0xb9, 0x3d\n\t"  // the kernel wants the signature before 4:
+      ".long %c[signature]\n"
+      "4:\n\t"
+      "jmp 5b\n\t"
+      ".popsection\n\t"
+      :
+      : [rseq] "r"(rseq_offset), [row0] "r"(row0), [gate] "m"(gate), [offset] "i"(Offset),
+        [shift] "i"(percpu_row_shift), [signature] "i"(RSEQ_SIG)
+      : "memory", "cc", "rax"
+      : closed);
+  return true;
+closed:
+  return false;
+}
+#endif
+
+}  // namespace detail
+
+// Adds 1 to the word at `Offset` of the pair whose row 0 is at `row0`, in the row that is
+// ours, and says whether `gate` is 0 then: an acquire load, compiler order before it.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool percpu_add(std::byte* row0,
+                                              const std::atomic<std::uint32_t>& gate) {
+#if MEMHP_RSEQ
+  if (detail::rows == detail::row_kind::cpu) [[likely]]
+    return detail::add_to_cpu_row<Offset>(row0, gate);
+#endif
+  detail::add_to_thread_row(row0 + Offset);
+  return gate.load(std::memory_order_acquire) == 0;
+}
+
+// Decides what rows are, the first time. Every lock calls it before it is used.
+void percpu_init();
+
+// How many rows there may be to add up.
+unsigned percpu_rows();
+
+// Bytes of address space for the rows of one segment of locks.
+std::size_t percpu_segment_bytes();
+
+// In the child of a fork: rows of threads that are not there are free again.
+void percpu_forget_other_threads();
+
+}  // namespace memhp

@@ -1,0 +1,60 @@
+#include "locks/tracked.h"
+
+#include "locks/lock_rule.h"
+
+namespace memhp {
+
+void detail::not_held(const dep_map& map, const char* wanted) {
+  if (controlled != nullptr) controlled->fail(wanted);
+  // The validator, if it is on, says more: what is held, and where.
+  if (lockdep::on()) lockdep::assert_held(map);
+  lock_rule_broken(wanted, map.name());
+}
+
+void tracked_completion::complete() {
+  if (controlled == nullptr) [[likely]]
+    return lock_.raw().complete();
+  lock_.step(lock_op::complete);
+}
+
+void tracked_completion::complete_all() {
+  if (controlled == nullptr) [[likely]]
+    return lock_.raw().complete_all();
+  lock_.step(lock_op::complete_all);
+}
+
+void tracked_completion::wait() {
+  lockdep::wait_for(map_);
+  if (controlled == nullptr) [[likely]]
+    return lock_.raw().wait();
+  lock_.step(lock_op::wait);
+}
+
+bool tracked_completion::try_wait() {
+  if (controlled == nullptr) [[likely]]
+    return lock_.raw().try_wait();
+  return lock_.step(lock_op::try_wait) != 0;
+}
+
+tracked_wait_queue::tracked_wait_queue(std::string_view name)
+    : queue_{lock_kind::wait_queue, name} {}
+tracked_wait_queue::~tracked_wait_queue() = default;
+
+void tracked_wait_queue::wake_all() {
+  if (controlled == nullptr) [[likely]]
+    return queue_.raw().wake_all();
+  queue_.step(lock_op::wake);
+}
+
+void tracked_wait_queue::wait_until(bool (*condition)(void*), void* what) {
+  if (controlled == nullptr) [[likely]]
+    return queue_.raw().wait([&] { return condition(what); });
+  for (;;) {
+    // Before the condition is looked at: a wake-up that comes after it is then not lost.
+    const std::uint32_t seen = queue_.step(lock_op::prepare_to_wait);
+    if (condition(what)) return;
+    queue_.step(lock_op::sleep, seen);
+  }
+}
+
+}  // namespace memhp

@@ -1,0 +1,249 @@
+// The cases of the kernel's locking selftest (lib/locking-selftest.c) for locks that are
+// taken in process context, as tables: a program and whether it is reported.
+//
+// A program is a list of steps: "w", "r" and "R" take a lock to write, to read and to
+// read recursively, "t" and "T" try it to write and to read, "s" takes it with subclass
+// 1, "n" under the nest lock N, "u" gives it back, "i" initializes it anew. "/" parts the
+// programs of several tasks, which run one after the other. Locks of class V are not
+// validated.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "tests/locks/recorded_reports.h"
+
+namespace memhp {
+namespace {
+
+using enum read_kind;
+
+constexpr std::array<lock_class_key, 4> keys = {
+    {{.name = "A"}, {.name = "B"}, {.name = "C"}, {.name = "D"}}};
+constexpr lock_class_key nest_key{.name = "N"};
+constexpr lock_class_key unchecked_key{.name = "V", .validation = lock_validation::off};
+
+class locks_of_a_program {
+ public:
+  void run(const std::string& program) {
+    std::istringstream steps{program};
+    for (std::string step; steps >> step;)
+      if (step[0] == 'i')
+        locks_.erase(step[1]);
+      else if (step != "/")
+        run_step(step[0], lock(step[1]));
+  }
+
+ private:
+  // "1" is a second lock of class A, "2" of class B and so on.
+  dep_map& lock(char name) {
+    auto& made = locks_[name];
+    const char cls = name < 'A' ? static_cast<char>(name - '1' + 'A') : name;
+    if (!made)
+      made = std::make_unique<dep_map>(cls == 'N' ? nest_key
+                                       : cls == 'V'
+                                           ? unchecked_key
+                                           : keys[static_cast<std::size_t>(cls - 'A')]);
+    return *made;
+  }
+  void run_step(char what, dep_map& map) {
+    switch (what) {
+      case 'w': return lockdep::acquire(map, {.read = write});
+      case 'r': return lockdep::acquire(map, {.read = read});
+      case 'R': return lockdep::acquire(map, {.read = recursive_read});
+      case 't': return lockdep::acquire(map, {.read = write, .trylock = true});
+      case 'T': return lockdep::acquire(map, {.read = read, .trylock = true});
+      case 's': return lockdep::acquire(map, {.subclass = 1});
+      case 'n': return lockdep::acquire(map, {.nest = &lock('N')});
+      case 'u': return lockdep::release(map);
+      default: FAIL() << "no step " << what;
+    }
+  }
+
+  std::map<char, std::unique_ptr<dep_map>> locks_;
+};
+
+bool reported(const std::string& program) {
+  const recorded_reports reports;
+  locks_of_a_program{}.run(program);
+  return reports.count() != 0;
+}
+
+// --- one way of taking all locks ------------------------------------------------------
+
+struct pattern {
+  const char* name;
+  const char* program;  // "?" is the way
+};
+constexpr std::array patterns = {
+    pattern{"AA", "?A ?A uA uA"},
+    pattern{"AAOfTwoLocks", "?A ?1 u1 uA"},
+    pattern{"ABBA", "?A ?B uB uA / ?B ?A uA uB"},
+    pattern{"ABBCCA", "?A ?B uB uA / ?B ?C uC uB / ?C ?A uA uC"},
+    pattern{"ABCABC", "?A ?B uB uA / ?C ?A uA uC / ?B ?C uC uB"},
+    pattern{"ABBCCDDA", "?A ?B uB uA / ?B ?C uC uB / ?C ?D uD uC / ?D ?A uA uD"},
+    pattern{"ABCDBDDA", "?A ?B uB uA / ?C ?D uD uC / ?B ?D uD uB / ?D ?A uA uD"},
+    pattern{"ABCDBCDA", "?A ?B uB uA / ?C ?D uD uC / ?B ?C uC uB / ?D ?A uA uD"},
+};
+
+class EveryLock : public testing::TestWithParam<pattern> {
+ protected:
+  static std::string taken_as(char way) {
+    std::string program = GetParam().program;
+    std::ranges::replace(program, '?', way);
+    return program;
+  }
+};
+
+TEST_P(EveryLock, ToWriteReports) {
+  EXPECT_TRUE(reported(taken_as('w')));
+}
+TEST_P(EveryLock, ToReadReports) {
+  EXPECT_TRUE(reported(taken_as('r')));
+}
+TEST_P(EveryLock, ToReadRecursivelyDoesNotReport) {
+  EXPECT_FALSE(reported(taken_as('R')));
+}
+TEST_P(EveryLock, TriedToWriteDoesNotReport) {
+  EXPECT_FALSE(reported(taken_as('t')));
+}
+TEST_P(EveryLock, TriedToReadDoesNotReport) {
+  EXPECT_FALSE(reported(taken_as('T')));
+}
+INSTANTIATE_TEST_SUITE_P(Pattern, EveryLock, testing::ValuesIn(patterns),
+                         [](const auto& of) { return of.param.name; });
+
+// --- every mixture of ways ------------------------------------------------------------
+
+// Who holds it this way keeps away who wants it that way; readers keep plain readers away
+// because a writer may wait between the two (lockdep-design.rst, "Block condition
+// matrix").
+bool blocks(char held, char wanted) {
+  return held == 'w' || wanted != 'R';
+}
+
+constexpr std::array ways = {'w', 'r', 'R'};
+
+class MixedWays : public testing::TestWithParam<char> {};
+
+TEST_P(MixedWays, OnOneLockReportUnlessAReadRecursInARead) {
+  for (const char second : ways) {
+    const std::string program = std::string{GetParam()} + "A " + second + "A uA uA";
+    const bool in_order = second == 'R' && GetParam() != 'w';
+    EXPECT_EQ(reported(program), !in_order) << program;
+  }
+}
+
+TEST_P(MixedWays, InAbbaReportIfBothBlock) {
+  const char a1 = GetParam();
+  for (const char b1 : ways)
+    for (const char b2 : ways)
+      for (const char a2 : ways) {
+        const std::string program =
+            std::string{a1} + "A " + b1 + "B uB uA / " + b2 + "B " + a2 + "A uA uB";
+        EXPECT_EQ(reported(program), blocks(b2, b1) && blocks(a1, a2)) << program;
+      }
+}
+
+TEST_P(MixedWays, InAbbccaReportIfAllThreeBlock) {
+  const char a1 = GetParam();
+  for (const char b1 : ways)
+    for (const char b2 : ways)
+      for (const char c2 : ways)
+        for (const char c3 : ways)
+          for (const char a3 : ways) {
+            const std::string program = std::string{a1} + "A " + b1 + "B uB uA / " + b2 +
+                                        "B " + c2 + "C uC uB / " + c3 + "C " + a3 +
+                                        "A uA uC";
+            const bool deadlock = blocks(b2, b1) && blocks(c3, c2) && blocks(a1, a3);
+            EXPECT_EQ(reported(program), deadlock) << program;
+          }
+}
+INSTANTIATE_TEST_SUITE_P(FirstTaken, MixedWays, testing::ValuesIn(ways),
+                         [](const auto& of) { return std::string{of.param}; });
+
+// --- single cases ---------------------------------------------------------------------
+
+struct single_case {
+  const char* name;
+  const char* program;
+  bool reports;
+};
+
+class Program : public testing::TestWithParam<single_case> {};
+
+TEST_P(Program, IsReportedOrNot) {
+  EXPECT_EQ(reported(GetParam().program), GetParam().reports) << GetParam().program;
+}
+INSTANTIATE_TEST_SUITE_P(
+    Selftest, Program,
+    testing::Values(
+        single_case{"DoubleUnlock", "wA uA uA", true},
+        single_case{"InitOfAHeldLock", "wA iA", true},
+        single_case{"InitOfAFreeLock", "wA uA iA wA uA", false},
+        single_case{"UnlockInBadOrderOfThree", "wA wB wC uA uC uB", false},
+        single_case{"UnlockInBadOrderAndReadMix", "rA wB RC uA uC uB", false},
+        single_case{"NestedSubclass", "wA s1 u1 uA", false},
+        single_case{"NestedSubclassBothWays", "wA s1 u1 uA / sA w1 u1 uA", true},
+        single_case{"NestedSubclassTwice", "wA s1 s1 u1 u1 uA", true},
+        single_case{"NestLock", "wN nA n1 u1 uA uN", false},
+        single_case{"NestLockTakenLate", "wN nA n1 u1 uA wB uB uN / wB wN uN uB", true},
+        single_case{"NestLockNotHeld", "nA uA", true},
+        single_case{"NotValidatedTwice", "wV wV uV uV", false},
+        single_case{"NotValidatedBothWays", "wV wA uA uV / wA wV uV uA", false},
+        single_case{"NotValidatedInBetween", "wA wV wB uB uV uA / wB wV wA uA uV uB",
+                    true},
+        // A read that does not recurse behind a reader: a writer may wait between them.
+        single_case{"QueuedReadTwice", "rA rA uA uA", true},
+        single_case{"QueuedReadThenRecursive", "rA RA uA uA", false},
+        single_case{"QueuedReadBehindRecursive", "RA rA uA uA", true},
+        single_case{"QueuedReadInversion", "RA wB uB uA / wB rA uA uB", true},
+        single_case{"QueuedRecursiveInversion", "RA wB uB uA / wB RA uA uB", false},
+        single_case{"QueuedReadInversionOtherOrder", "wB rA uA uB / RA wB uB uA", true},
+        single_case{"QueuedReadOfThree", "RA wB uB uA / wB RC uC uB / wC rA uA uC", true},
+        single_case{"QueuedRecursiveOfThree", "RA wB uB uA / wB rC uC uB / wC RA uA uC",
+                    false},
+        single_case{"RlockAA1Recursive", "RA RA uA uA", false},
+        single_case{"RlockAA1OfTwoLocks", "RA R1 u1 uA", false},
+        single_case{"RlockAA2WriteUnderRead", "wA rA uA uA", true},
+        single_case{"RlockAA3ReadThenWrite", "rA wA uA uA", true},
+        single_case{"RlockABBA1", "RA wB uB uA / RB wA uA uB", true},
+        single_case{"RlockABBA2", "RA RB uB uA / RB RA uA uB", false},
+        single_case{"RlockABBA3WriteThenRead", "wA RB uB uA / wB RA uA uB", true},
+        single_case{"RlockChaincacheABBA1",
+                    "RA wB uB uA / RB RA uA uB / RA wB uB uA / RB wA uA uB", true},
+        single_case{"BelowARecursiveRead", "wA RB wC uC uB uA / wC wA uA uC", true},
+        single_case{"TryOfAHeldLock", "wA tA uA uA", false},
+        single_case{"TryUnderTry", "tA tB uB uA / tB tA uA uB", false},
+        single_case{"TryBothFirst", "tA wB uB uA / tB wA uA uB", true},
+        single_case{"UnlockOfAnother", "wA uB uA", true},
+        single_case{"UnlockInTheOrderOfTaking", "wA wB uA uB", false},
+        single_case{"UnlockOfTheMiddle", "wA wB wC uB uC uA", false},
+        single_case{"OrderAfterUnlockOfTheMiddle", "wA wB wC uB uC uA / wC wA uA uC",
+                    true},
+        single_case{"RecursiveReadUnderWrite", "wA RA uA uA", true},
+        single_case{"WriteUnderRecursiveRead", "RA wA uA uA", true},
+        single_case{"TryUnderRead", "rA tA uA uA", false},
+        single_case{"TrylockedFirst", "tA wB uB uA / wB wA uA uB", true},
+        single_case{"TriedSecond", "wA tB uB uA / wB wA uA uB", false},
+        single_case{"ReadTriedFirst", "TA wB uB uA / wB wA uA uB", true},
+        single_case{"ReadTriedFirstReadAgain", "TA wB uB uA / wB RA uA uB", false},
+        // A nesting seen as a read says nothing of the same nesting as a write.
+        single_case{"ChainCachedMixedReadAndWrite",
+                    "wA RB uB uA / RB RA uA uB / wA RB uB uA / RB wA uA uB", false},
+        single_case{"ChainCachedMixedWriteAndRead",
+                    "RA RB uB uA / RB RA uA uB / wA wB uB uA / RB wA uA uB", true},
+        single_case{"W1R2_W2R3_W3R1", "wA RB uB uA / wB RC uC uB / wC RA uA uC", true},
+        single_case{"W1W2_R2R3_W3R1", "wA wB uB uA / RB RC uC uB / wC RA uA uC", true},
+        single_case{"W1R2_R2R3_W3W1", "wA RB uB uA / RB RC uC uB / wC wA uA uC", false},
+        single_case{"R1W2_R2W3_R3W1", "rA wB uB uA / rB wC uC uB / rC wA uA uC", true},
+        single_case{"SameOrderTwice", "wA wB uB uA / wA wB uB uA", false},
+        single_case{"ThroughAThirdTask", "wA wC uC uA / wC wB uB uC / wB wA uA uB", true},
+        single_case{"SideBranchOnly", "wA wB uB uA / wA wC uC uA / wB wC uC uB", false}),
+    [](const auto& of) { return of.param.name; });
+
+}  // namespace
+}  // namespace memhp
