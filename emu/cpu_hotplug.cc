@@ -9,8 +9,8 @@
 namespace memhp {
 
 cpu_hotplug::cpu_hotplug(hotplug_locks& locks, unsigned cpus)
-    : locks_{locks}, cpus_{cpus}, online_{new std::atomic<bool>[cpus]} {
-  for (unsigned cpu = 0; cpu < cpus; ++cpu) online_[cpu] = true;
+    : locks_{locks}, cpus_{cpus} {
+  for (unsigned cpu = 0; cpu < cpus; ++cpu) online_.emplace_back("cpu_online", true);
 }
 
 void cpu_hotplug::cpuhp_setup_state(const cpuhp_step& step) {
@@ -53,9 +53,9 @@ void cpu_hotplug::cpuhp_remove_state(const cpuhp_step& step) {
   return {};
 }
 
-// _cpu_down(). The CPU leaves the mask before the callbacks run, as the dying CPU does
+// The CPU leaves the mask before the callbacks run, as the dying CPU does
 // before its dead-state callbacks: they run on the CPU that asked.
-[[gnu::noinline]] result<> cpu_hotplug::down_locked(unsigned cpu) {
+[[gnu::noinline]] result<> cpu_hotplug::_cpu_down(unsigned cpu) {
   if (!cpu_online(cpu)) return {};
   if (num_online_cpus() == 1) return fail(errc::device_or_resource_busy);
   guard cpus{locks_.cpu_hotplug_lock};
@@ -65,8 +65,7 @@ void cpu_hotplug::cpuhp_remove_state(const cpuhp_step& step) {
   return ok;
 }
 
-// _cpu_up().
-[[gnu::noinline]] result<> cpu_hotplug::up_locked(unsigned cpu) {
+[[gnu::noinline]] result<> cpu_hotplug::_cpu_up(unsigned cpu) {
   if (cpu_online(cpu)) return {};
   guard cpus{locks_.cpu_hotplug_lock};
   auto ok = cpuhp_invoke_callback_range(true, cpu);
@@ -77,14 +76,14 @@ void cpu_hotplug::cpuhp_remove_state(const cpuhp_step& step) {
 [[gnu::noinline]] result<> cpu_hotplug::cpu_down(unsigned cpu) {
   if (cpu >= cpus_) return fail(errc::invalid_argument);
   guard hold{locks_.cpu_add_remove_lock};
-  auto done = down_locked(cpu);
+  auto done = _cpu_down(cpu);
   return done;
 }
 
 [[gnu::noinline]] result<> cpu_hotplug::cpu_up(unsigned cpu) {
   if (cpu >= cpus_) return fail(errc::invalid_argument);
   guard hold{locks_.cpu_add_remove_lock};
-  auto done = up_locked(cpu);
+  auto done = _cpu_up(cpu);
   return done;
 }
 

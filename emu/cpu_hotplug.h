@@ -11,14 +11,14 @@
 // Thread safety: any thread. Mirrors kernel/cpu.c (6.1).
 #pragma once
 
-#include <atomic>
+#include <deque>
 #include <functional>
-#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "blocks/result.h"
 #include "emu/hotplug_locks.h"
+#include "locks/cell.h"
 
 namespace memhp {
 
@@ -70,8 +70,8 @@ class cpu_hotplug {
   std::vector<unsigned> online_among(const std::vector<unsigned>& cpus) const;
 
  private:
-  result<> down_locked(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
-  result<> up_locked(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
+  result<> _cpu_down(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
+  result<> _cpu_up(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
   result<> cpuhp_invoke_callback(const cpuhp_step& step, bool up, unsigned cpu)
       REQUIRES(locks_.cpu_hotplug_lock);
   result<> cpuhp_invoke_callback_range(bool up, unsigned cpu)
@@ -82,7 +82,7 @@ class cpu_hotplug {
   const unsigned cpus_;
 
   // Written under cpu_hotplug_lock held to write, readable at any time.
-  const std::unique_ptr<std::atomic<bool>[]> online_;
+  std::deque<atomic_cell<bool>> online_;  // by number; it never grows
 
   // Steps, lowest state first. Changed under cpu_hotplug_lock held to read AND
   // cpuhp_state_mutex; read by whoever holds cpu_hotplug_lock to write, which keeps both

@@ -26,8 +26,8 @@ kmem_cache::kmem_cache(kernel& kern, std::string called, const cache_shape& aske
       name{std::move(called)},
       shape{asked},
       layout{calculated},
-      min_partial{layout.min_partial},
-      cpu_partial{layout.cpu_partial},
+      min_partial{"s->min_partial", layout.min_partial},
+      cpu_partial{"s->cpu_partial", layout.cpu_partial},
       nodes_{new kmem_cache_node[k.nodes.size()]},
       cpus_{new kmem_cache_cpu[k.cpus.nr_cpu_ids()]} {}
 

@@ -13,7 +13,6 @@
 // address, and nothing is written to it.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -23,6 +22,7 @@
 #include "emu/kernfs.h"
 #include "emu/slab_layout.h"
 #include "emu/slab_pages.h"
+#include "locks/cell.h"
 #include "locks/tracked.h"
 
 namespace memhp {
@@ -42,7 +42,7 @@ struct slab {
 
 struct kmem_cache_node {
   // False until its node has memory (N_NORMAL_MEMORY). Written under slab_mutex.
-  std::atomic<bool> present = false;
+  atomic_cell<bool> present{"n->present", false};
   static constexpr lock_class_key list_lock_key{.name = "&n->list_lock"};
   mutable tracked_mutex list_lock{list_lock_key};
   std::map<pfn, std::unique_ptr<slab>> slabs GUARDED_BY(list_lock);  // all of the node
@@ -72,9 +72,10 @@ class kmem_cache final : public kobject {
   const slab_layout layout;
 
   // Tunables; each may be read and set at any time.
-  std::atomic<unsigned> min_partial;
-  std::atomic<unsigned> cpu_partial;
-  std::atomic<unsigned> remote_node_defrag_ratio = 100;  // percent
+  atomic_cell<unsigned> min_partial;
+  atomic_cell<unsigned> cpu_partial;
+  atomic_cell<unsigned> remote_node_defrag_ratio{"remote_node_defrag_ratio",
+                                                 100};  // percent
 
   // The cache's directory in the tree. Set before the cache can be found.
   kernfs_ref dir;

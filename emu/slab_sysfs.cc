@@ -235,8 +235,8 @@ void sysfs_slab_remove_event(kmem_cache& cache) {
   slab_uevent(cache, "remove");
 }
 
-// kobject_del(). Not inlined, as above.
-[[gnu::noinline]] void sysfs_slab_del(kmem_cache& cache) {
+// Not inlined, as above.
+[[gnu::noinline]] void kobject_del(kmem_cache& cache) {
   cache.k.sysfs.remove(*cache.dir);
   asm volatile("");  // no tail call: it would take this function out of the reports
 }

@@ -20,6 +20,6 @@ result<> sysfs_slab_add(kmem_cache& cache);
 // kobject_uevent(KOBJ_REMOVE) and kobject_del(). The latter waits for whoever is inside
 // one of the files.
 void sysfs_slab_remove_event(kmem_cache& cache);
-void sysfs_slab_del(kmem_cache& cache);
+void kobject_del(kmem_cache& cache);
 
 }  // namespace memhp

@@ -8,9 +8,8 @@
 // Mirrors struct static_key and static_key_enable() (kernel/jump_label.c, 6.1).
 #pragma once
 
-#include <atomic>
-
 #include "emu/hotplug_locks.h"
+#include "locks/cell.h"
 
 namespace memhp {
 
@@ -21,7 +20,7 @@ class static_key {
 
  private:
   friend void static_key_enable_cpuslocked(hotplug_locks& locks, static_key& key);
-  std::atomic<bool> enabled_ = false;
+  atomic_cell<bool> enabled_{"static_key", false};
 };
 
 void static_key_enable(hotplug_locks& locks, static_key& key);
