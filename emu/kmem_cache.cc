@@ -197,7 +197,7 @@ void kmem_cache::do_shrink() {
     {
       guard hold{n.list_lock};
       std::erase_if(n.partial, [](const slab* s) { return s->inuse() == 0; });
-      std::ranges::stable_sort(n.partial, std::ranges::greater{}, &slab::inuse);
+      std::ranges::sort(n.partial, std::ranges::greater{}, &slab::inuse);
       for (auto at = n.slabs.begin(); at != n.slabs.end();) {
         const bool gone = !at->second->frozen && at->second->inuse() == 0;
         if (gone) empty.push_back(std::move(at->second));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "emu/kernel.h"
@@ -38,8 +39,9 @@ bool is_movable(const memory_block& block) {
 std::vector<int> zonelist(const kernel& k, int nid) {
   std::vector<int> order;
   for (const auto& node : k.nodes) order.push_back(node->nid);
-  std::ranges::stable_sort(
-      order, {}, [&](int to) { return to == nid ? 0 : k.topology.distance(nid, to); });
+  std::ranges::sort(order, {}, [&](int to) {
+    return std::pair{to == nid ? 0 : k.topology.distance(nid, to), to};
+  });
   return order;
 }
 
