@@ -1,11 +1,13 @@
 #include "locks/membarrier.h"
 
+#include <dirent.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 
 #include "locks/lock_rule.h"
@@ -33,18 +35,41 @@ std::atomic<bool>& usable() {
   return known;
 }
 
+// The CPUs that the threads of this process may run on. A thread that comes later, or is
+// moved meanwhile, passes a context switch after the caller's stores, which is as good.
+bool cpus_of_all_threads(cpu_set_t& cpus) {
+  CPU_ZERO(&cpus);
+  DIR* const threads = opendir("/proc/self/task");
+  if (threads == nullptr) return false;
+  bool known = true;
+  while (const dirent* entry = readdir(threads)) {
+    const pid_t thread = std::atoi(entry->d_name);
+    if (thread == 0) continue;  // "." and ".."
+    cpu_set_t its;
+    if (sched_getaffinity(thread, sizeof its, &its) == 0)
+      CPU_OR(&cpus, &cpus, &its);
+    else if (errno != ESRCH)  // it has ended, and so have its reads
+      known = false;
+  }
+  closedir(threads);
+  return known;
+}
+
 // A thread that gets onto a CPU makes whoever ran there pass a barrier, because it is
-// switched out.
+// switched out. Our own affinity does not count: readers may be pinned elsewhere.
 bool visit_every_cpu() {
   cpu_set_t before;
-  if (sched_getaffinity(0, sizeof before, &before) != 0) return false;
+  cpu_set_t needed;
+  if (sched_getaffinity(0, sizeof before, &before) != 0 || !cpus_of_all_threads(needed))
+    return false;
   bool visited = true;
-  for (int cpu = 0; cpu < CPU_SETSIZE && visited; ++cpu) {
-    if (!CPU_ISSET(cpu, &before)) continue;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
-    visited = sched_setaffinity(0, sizeof one, &one) == 0;
+    // Also those that nobody seems to need; they may be refused.
+    if (sched_setaffinity(0, sizeof one, &one) != 0 && CPU_ISSET(cpu, &needed))
+      visited = false;
   }
   return sched_setaffinity(0, sizeof before, &before) == 0 && visited;
 }

@@ -17,9 +17,9 @@ namespace memhp {
 bool membarrier_usable();
 
 // The barrier. Never returns without one: if the call begins to fail (a late seccomp
-// filter), it takes the slow system-wide command, and if that fails too it visits every
-// CPU that a thread of this process may run on; if even that is refused it says so and
-// aborts. After a failure membarrier_usable() is false.
+// filter), it takes the slow system-wide command (milliseconds), and if that fails too it
+// moves its own thread over every CPU that a thread of this process may run on; if even
+// that is refused it says so and aborts. After a failure membarrier_usable() is false.
 void membarrier_all_threads();
 
 // Tests: how the barrier behaves as if the kernel refused the first `count` ways.

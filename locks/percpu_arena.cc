@@ -56,8 +56,11 @@ void after_fork_in_child() {
   arena& all = the_arena();
   percpu_forget_other_threads();
   for (const auto& part : all.segments) {
-    // Private memory of this process: afterwards it is zero again.
-    madvise(part->base, percpu_segment_bytes(), MADV_DONTNEED);
+    // Private memory of this process: afterwards it is zero again. If not, writers would
+    // wait for readers that are not there.
+    if (madvise(part->base, percpu_segment_bytes(), MADV_DONTNEED) != 0)
+      lock_rule_broken("its counters cannot be cleared in the child of a fork",
+                       "percpu_rw_semaphore", nullptr);
     for (percpu_rw_semaphore* owner : part->owners)
       if (owner != nullptr) owner->reset_after_fork();
   }

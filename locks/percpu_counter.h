@@ -12,10 +12,15 @@
 //
 // The rows of all locks lie side by side, 16 bytes per lock and row (percpu_arena.h).
 //
-// Thread safety: any thread, and signal handlers: an increment is one instruction.
+// Thread safety: any thread, and signal handlers: an increment cannot be torn. Where rows
+// are threads, a thread's first one takes a mutex and is not for handlers.
 // Cost: five instructions, and two for the look at a gate. Memory order: an increment is
 // a release on x86-64 (stores are not reordered) and by its instruction on aarch64; the
 // compiler moves nothing across it.
+//
+// Limits: a shared object with these sequences in it must not be unloaded: the kernel may
+// still look at the last one that a thread was in. A filter that refuses rseq(2) to
+// threads made after it ends the process at their first count: they have no CPU number.
 //
 // Source: rseq(2), <sys/rseq.h> of glibc 2.35; the two counts are SRCU's.
 #pragma once
@@ -29,7 +34,8 @@
 #endif
 
 // ThreadSanitizer does not see what assembly does.
-#if defined(RSEQ_SIG) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if defined(RSEQ_SIG) && (defined(__x86_64__) || defined(__aarch64__)) && \
+    !defined(__SANITIZE_THREAD__)
 #define MEMHP_RSEQ 1
 #else
 #define MEMHP_RSEQ 0
@@ -58,7 +64,7 @@ extern constinit std::ptrdiff_t rseq_offset;
 // Adds to the row of this thread; takes one the first time.
 void add_to_thread_row(std::byte* row0);
 
-#if MEMHP_RSEQ
+#if MEMHP_RSEQ && defined(__x86_64__)
 // One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
 // false if it is not 0. Between 1: and 2: the kernel sends the thread to 4: if it takes
 // the CPU away; the increment is the last instruction, so then nothing has happened yet
@@ -97,6 +103,41 @@ template <std::size_t Offset>
   return true;
 closed:
   return false;
+}
+#elif MEMHP_RSEQ
+// The same for aarch64: the store commits, and is a release.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool add_to_cpu_row(
+    std::byte* row0, const std::atomic<std::uint32_t>& gate) {
+  asm volatile(
+      ".pushsection __rseq_cs, \"aw?\"\n\t"
+      ".balign 32\n"
+      "3:\n\t"
+      ".long 0, 0\n\t"
+      ".quad 1f, 2f - 1f, 4f\n\t"
+      ".popsection\n"
+      "5:\n\t"
+      "adrp x16, 3b\n\t"
+      "add x16, x16, :lo12:3b\n\t"
+      "str x16, [%[rseq], 8]\n"
+      "1:\n\t"
+      "ldr w16, [%[rseq], 4]\n\t"
+      "add x16, %[word], x16, lsl %c[shift]\n\t"
+      "ldr x17, [x16]\n\t"
+      "add x17, x17, 1\n\t"
+      "stlr x17, [x16]\n"
+      "2:\n\t"
+      ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
+      ".long %c[signature]\n"
+      "4:\n\t"
+      "b 5b\n\t"
+      ".popsection\n\t"
+      :
+      : [rseq] "r"(static_cast<char*>(__builtin_thread_pointer()) + rseq_offset),
+        [word] "r"(row0 + Offset), [shift] "i"(percpu_row_shift),
+        [signature] "i"(RSEQ_SIG)
+      : "memory", "x16", "x17");
+  return gate.load(std::memory_order_acquire) == 0;
 }
 #endif
 

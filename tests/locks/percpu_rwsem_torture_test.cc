@@ -3,6 +3,7 @@
 // each of the ways in which a process may count (see CMakeLists.txt).
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,6 +206,44 @@ TEST(PercpuRwsemTorture, StillExcludesWhenMembarrierBeginsToFail) {
   reader.join();
   shared.write();
   EXPECT_EQ(shared.a, 11);
+}
+
+// The last resort, too, reaches a thread that is pinned where the caller may not run: it
+// is switched out at least once.
+TEST(PercpuRwsemTorture, TheBarrierOfLastResortVisitsCpusOfOtherThreads) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  if (!membarrier_usable() || CPU_COUNT(&allowed) < 2)
+    GTEST_SKIP() << "wants membarrier and two CPUs";
+  std::atomic<int> step = 0;
+  long switches = 0;
+  const auto switched = [] {
+    rusage used{};
+    getrusage(RUSAGE_THREAD, &used);
+    return used.ru_nivcsw + used.ru_nvcsw;
+  };
+  std::jthread elsewhere{[&] {
+    go_to_cpu(1, allowed);
+    const long before = switched();
+    step = 1;
+    while (step == 1) {
+    }
+    switches = switched() - before;
+  }};
+  std::jthread caller{[&] {
+    go_to_cpu(0, allowed);
+    while (step == 0) std::this_thread::yield();
+    refuse_membarrier_for_test(2);
+    membarrier_all_threads();
+    refuse_membarrier_for_test(0);
+    cpu_set_t after;
+    sched_getaffinity(0, sizeof after, &after);
+    EXPECT_EQ(CPU_COUNT(&after), 1);  // back to where it was pinned
+    step = 2;
+  }};
+  caller.join();
+  elsewhere.join();
+  EXPECT_GT(switches, 0);
 }
 
 // --- fairness -------------------------------------------------------------------------
