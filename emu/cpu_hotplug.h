@@ -70,8 +70,10 @@ class cpu_hotplug {
   std::vector<unsigned> online_among(const std::vector<unsigned>& cpus) const;
 
  private:
+  // NOLINTBEGIN(readability-identifier-naming): the kernel's names, for the reports
   result<> _cpu_down(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
   result<> _cpu_up(unsigned cpu) REQUIRES(locks_.cpu_add_remove_lock);
+  // NOLINTEND(readability-identifier-naming)
   result<> cpuhp_invoke_callback(const cpuhp_step& step, bool up, unsigned cpu)
       REQUIRES(locks_.cpu_hotplug_lock);
   result<> cpuhp_invoke_callback_range(bool up, unsigned cpu)

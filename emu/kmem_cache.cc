@@ -71,7 +71,8 @@ result<phys_addr> kmem_cache::alloc_on(kmem_cache_cpu& c, int nid, bool anywhere
         const std::uint32_t index = from.freelist.back();
         from.freelist.pop_back();
         from.used[index] = true;
-        object = phys_addr{from.pages.first.value << page_shift} + index * layout.size;
+        object = phys_addr{from.pages.first.value << page_shift} +
+                 std::uint64_t{index} * layout.size;
       }
     }
     // A cache that is debugged keeps no slab on a CPU; a full one is of no use there.

@@ -83,6 +83,7 @@ cache_ref slab_allocator::find(std::string_view name) {
 std::vector<std::string> slab_allocator::names() {
   std::vector<std::string> all;
   guard hold{locks_.slab_mutex};
+  all.reserve(slab_caches_.size());
   for (const cache_ref& cache : slab_caches_) all.push_back(cache->name);
   return all;
 }

@@ -76,7 +76,7 @@ unsigned default_cpu_partial(unsigned size, slab_flags flags) {
 result<slab_layout> calculate_sizes(const cache_shape& shape, unsigned nr_cpus) {
   const slab_flags flags = shape.flags;
   if (shape.object_size < word || shape.object_size > largest_object / 2 ||
-      shape.align > page_bytes || !(shape.align == 0 || is_power_of_two(shape.align)))
+      shape.align > page_bytes || (shape.align != 0 && !is_power_of_two(shape.align)))
     return fail(errc::invalid_argument);
 
   slab_layout out{.align = alignment(shape)};

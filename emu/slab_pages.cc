@@ -38,6 +38,7 @@ bool is_movable(const memory_block& block) {
 // The wanted node and then the others, nearest first.
 std::vector<int> zonelist(const kernel& k, int nid) {
   std::vector<int> order;
+  order.reserve(k.nodes.size());
   for (const auto& node : k.nodes) order.push_back(node->nid);
   std::ranges::sort(order, {}, [&](int to) {
     return std::pair{to == nid ? 0 : k.topology.distance(nid, to), to};

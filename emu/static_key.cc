@@ -5,7 +5,6 @@
 namespace memhp {
 
 void static_key_enable_cpuslocked(hotplug_locks& locks, static_key& key) {
-  locks.cpu_hotplug_lock.assert_held_read();
   if (key.enabled()) return;
   guard hold{locks.jump_label_mutex};
   key.enabled_.store(true, std::memory_order_release);
