@@ -56,7 +56,7 @@ class memmap {
   // Pages of `range`, taken as whole blocks, that are marked.
   std::uint64_t count(phys_range range, page_flag flag) const;
   bool has_unmovable(phys_range range) const {
-    return count(range, page_flag::reserved) != 0;
+    return count(range, page_flag::reserved) != 0 || count(range, page_flag::slab) != 0;
   }
 
   // Metadata of all memory that was added, in bytes: 64 for a page frame.

@@ -27,7 +27,10 @@ struct pglist_data {
   std::array<zone, nr_zone_types> zones;
   std::atomic<bool> online = false;          // has CPUs or memory blocks, and a directory
   std::atomic<std::uint64_t> nr_blocks = 0;  // memory blocks, whatever their state
-  std::atomic<std::uint64_t> used_pages = 0;    // of the managed ones
+  std::atomic<std::uint64_t> used_pages = 0;  // of the managed ones
+  // Of the used ones, the slab allocator's: NR_SLAB_RECLAIMABLE_B and its opposite.
+  std::atomic<std::uint64_t> slab_reclaimable = 0;
+  std::atomic<std::uint64_t> slab_unreclaimable = 0;
   std::atomic<std::uint64_t> nr_hugepages = 0;  // free huge pages in the node's pool
 
   zone& of(zone_type type) { return zones[static_cast<std::size_t>(type)]; }

@@ -19,8 +19,10 @@ enum class page_flag : std::uint8_t {
   // A movable page that somebody holds a reference to (get_user_pages()): it cannot be
   // moved for as long as they do.
   pinned,
+  // PG_slab: the slab allocator's, as little movable as a reserved one.
+  slab,
 };
-inline constexpr std::size_t nr_page_flags = 2;
+inline constexpr std::size_t nr_page_flags = 3;
 
 struct page {
   std::uint32_t flags = 0;  // 1 << page_flag

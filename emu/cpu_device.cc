@@ -21,15 +21,16 @@ cpu_subsystem& to_subsystem(kobject& object) {
 
 // --- cpuN/topology/: one socket a node, one thread a core ------------------------------
 
+// A CPU that goes offline leaves its package.
 std::vector<unsigned> package_of(const cpu_device& cpu) {
-  return cpu.k.nodes[static_cast<std::size_t>(cpu.nid)]->cpus;
+  return cpu.k.cpus.online_among(cpu.k.nodes[static_cast<std::size_t>(cpu.nid)]->cpus);
 }
 result<std::string> package_id_show(kobject& object, task&) {
   return fmt::format("{}\n", to_cpu(object).nid);
 }
 result<std::string> core_id_show(kobject& object, task&) {
   const cpu_device& cpu = to_cpu(object);
-  const auto all = package_of(cpu);
+  const auto& all = cpu.k.nodes[static_cast<std::size_t>(cpu.nid)]->cpus;
   return fmt::format("{}\n", std::ranges::find(all, cpu.number) - all.begin());
 }
 result<std::string> die_id_show(kobject&, task&) {
@@ -49,9 +50,6 @@ result<std::string> package_mask_show(kobject& object, task&) {
 result<std::string> package_list_show(kobject& object, task&) {
   return format_list(package_of(to_cpu(object))) + "\n";
 }
-result<std::string> one_show(kobject&, task&) {
-  return "1\n";
-}
 
 constexpr std::array topology_attrs = {
     attribute{.name = "physical_package_id", .mode = 0444, .show = package_id_show},
@@ -69,16 +67,18 @@ constexpr std::array topology_attrs = {
     attribute{.name = "package_cpus_list", .mode = 0444, .show = package_list_show},
 };
 
-// CPU 0 cannot go offline and has no such file; the others cannot yet.
-constexpr attribute online_attr{.name = "online", .mode = 0444, .show = one_show};
-constexpr std::array<const attribute*, 1> secondary_cpu_attrs = {&online_attr};
-
 // --- cpu/ ------------------------------------------------------------------------------
 
 result<std::string> all_show(kobject& object, task&) {
   std::vector<unsigned> numbers(to_subsystem(object).count());
   std::ranges::generate(numbers, [next = 0U]() mutable { return next++; });
   return format_list(numbers) + "\n";
+}
+result<std::string> online_show(kobject& object, task&) {
+  return format_list(to_subsystem(object).k.cpus.online_cpus()) + "\n";
+}
+result<std::string> offline_show(kobject& object, task&) {
+  return format_list(to_subsystem(object).k.cpus.offline_cpus()) + "\n";
 }
 result<std::string> none_show(kobject&, task&) {
   return "\n";
@@ -88,10 +88,10 @@ result<std::string> kernel_max_show(kobject&, task&) {
 }
 
 constexpr std::array cpu_root_attrs = {
-    attribute{.name = "online", .mode = 0444, .show = all_show},
+    attribute{.name = "online", .mode = 0444, .show = online_show},
     attribute{.name = "possible", .mode = 0444, .show = all_show},
     attribute{.name = "present", .mode = 0444, .show = all_show},
-    attribute{.name = "offline", .mode = 0444, .show = none_show},
+    attribute{.name = "offline", .mode = 0444, .show = offline_show},
     attribute{.name = "isolated", .mode = 0444, .show = none_show},
     attribute{.name = "kernel_max", .mode = 0444, .show = kernel_max_show},
 };
@@ -119,21 +119,47 @@ std::vector<int> nodes_by_cpu(const kernel& k) {
 }  // namespace
 
 cpu_device::cpu_device(kernel& kern, const bus_type& on, unsigned cpu, int node)
-    : device{kern, &on, fmt::format("cpu{}", cpu)}, number{cpu}, nid{node} {}
+    : device{kern, &on, fmt::format("cpu{}", cpu)}, number{cpu}, nid{node} {
+  offline_disabled = number == 0;
+}
+
+// cpu_subsys_online() and cpu_subsys_offline().
+result<> cpu_device::bus_online(task&) {
+  return k.cpus.cpu_up(number);
+}
+result<> cpu_device::bus_offline(task&) {
+  return k.cpus.cpu_down(number);
+}
 
 cpu_subsystem::cpu_subsystem(kernel& kern)
-    : device{kern, nullptr, "cpu"}, cpu_bus{bus_register(kern, "cpu")} {
+    : device{kern, nullptr, "cpu"},
+      cpu_bus{bus_register(kern, "cpu")},
+      topology_{.state = cpuhp_state::topology_prepare,
+                .name = "base/topology:prepare",
+                .startup =
+                    [this](unsigned cpu) {
+                      add_topology(*devices[cpu]);
+                      return result<>{};
+                    },
+                // Waits for its readers, under cpu_hotplug_lock: they take no lock.
+                .teardown =
+                    [this](unsigned cpu) {
+                      k.sysfs.remove_by_name(*devices[cpu]->dir, "topology");
+                      return result<>{};
+                    }} {
   device_add(*this, *k.sysfs.make_path("devices/system"), cpu_root_attr_list);
   for (const int nid : nodes_by_cpu(k)) {
     const unsigned number = count();
     auto& cpu =
         *devices.emplace_back(std::make_unique<cpu_device>(k, cpu_bus, number, nid));
-    if (number == 0)
-      device_add(cpu, *dir, {});
-    else
-      device_add(cpu, *dir, secondary_cpu_attrs);
+    device_add(cpu, *dir, {});
     add_topology(cpu);
   }
+  k.cpus.cpuhp_setup_state(topology_);
+}
+
+cpu_subsystem::~cpu_subsystem() {
+  k.cpus.cpuhp_remove_state(topology_);
 }
 
 void link_cpus_to_node(kernel& k, node_device& node) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <ranges>
 
 #include "emu/acpi_memhotplug.h"
 #include "emu/memory_device.h"
@@ -36,6 +35,20 @@ page_unreserve the same words: gives them back.
 page_pin       "ADDRESS [COUNT]": pages that can be moved, but not now. Offlining their
                block waits in going-offline until they are unpinned or a signal comes.
 page_unpin     the same words: lets go.
+kmem_cache_create  "NAME size=SIZE [align=N] [debug=FZPUT] [WORD...]": creates a slab
+               cache, kernel/slab/NAME. The letters are those of the kernel's slub_debug:
+               sanity checks, red zone, poison, user, trace. Words: hwcache_align,
+               cache_dma, reclaim_account, typesafe_by_rcu, ctor.
+               EEXIST if the name is taken, also by a cache whose files are still there.
+kmem_cache_memcg   "NAME ID": a cache of memory cgroup ID below NAME, as before 5.9; it gets
+               what is written to the files of NAME.
+kmem_cache_alloc   "NAME [COUNT] [cpu=N] [node=N]": allocates objects (1). The blocks that
+               they are in cannot go offline: EBUSY. ENOMEM if no block has room.
+kmem_cache_free    "NAME [COUNT]": frees the oldest.
+kmem_cache_destroy "NAME": EBUSY while it has objects.
+torture_onoff      "COUNT": takes CPU after CPU down and up again, so many times.
+torture_stats      "COUNT": creates and destroys a cache with debug=U, so many times. Run
+               both at once: what the kernel's rcutorture did when it met a deadlock.
 uevents        the last 1024 uevents, oldest first, one a line.
 proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_stats and
                lock_stat (0 clears) in the formats of /proc; kmsg, what the kernel said;
@@ -48,14 +61,6 @@ to ../notifier-error-inject/memory/actions/MEM_GOING_{ONLINE,OFFLINE}/error; 0 e
 
 kernel& kernel_of(kobject& object) {
   return static_cast<debug_files&>(object).k;
-}
-
-std::vector<std::string_view> words_of(std::string_view data) {
-  std::vector<std::string_view> words;
-  for (const auto part : written_word(data) | std::views::split(' '))
-    if (const std::string_view word{part.begin(), part.end()}; !word.empty())
-      words.push_back(word);
-  return words;
 }
 
 result<std::string> help_show(kobject&, task&) {

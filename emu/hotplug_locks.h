@@ -5,6 +5,18 @@
 //   -> cpu_hotplug_lock (read) -> mem_hotplug_lock (write)
 //   -> (memory_chain).rwsem -> zone->lock
 //
+// A CPU that goes down or comes up (emu/cpu_hotplug.h):
+//
+//   device_hotplug_lock -> dev->mutex -> cpu_add_remove_lock -> cpu_hotplug_lock (write)
+//   -> what the callbacks take: slab_mutex
+//
+// The slab allocator (emu/slab.h) in the default era:
+//
+//   static_key_enable(): cpu_hotplug_lock (read) -> jump_label_mutex, with nothing held
+//   kmem_cache_create(): slab_mutex
+//   kmem_cache_destroy(): cpu_hotplug_lock (read) -> slab_mutex -> flush_lock
+//   memory callbacks: (memory_chain).rwsem -> slab_mutex
+//
 // A removal takes device_hotplug_lock, then waits for kn->active of the blocks' files,
 // and only then cpu_hotplug_lock and mem_hotplug_lock (lock_rules::removal). That is no
 // cycle because a writer that already has kn->active only TRIES device_hotplug_lock.
@@ -25,17 +37,29 @@ struct hotplug_locks {
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
   static constexpr lock_class_key device_hotplug_lock_key{.name = "device_hotplug_lock"};
   static constexpr lock_class_key acpi_scan_lock_key{.name = "acpi_scan_lock"};
+  static constexpr lock_class_key cpu_add_remove_lock_key{.name = "cpu_add_remove_lock"};
   static constexpr lock_class_key cpu_hotplug_lock_key{.name = "cpu_hotplug_lock",
                                                        .wait_type = 0};
   static constexpr lock_class_key mem_hotplug_lock_key{.name = "mem_hotplug_lock",
                                                        .wait_type = 0};
+  static constexpr lock_class_key jump_label_mutex_key{.name = "jump_label_mutex"};
+  static constexpr lock_class_key slab_mutex_key{.name = "slab_mutex"};
 
   tracked_mutex device_hotplug_lock{device_hotplug_lock_key};
   tracked_mutex acpi_scan_lock ACQUIRED_AFTER(device_hotplug_lock){acpi_scan_lock_key};
-  tracked_percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(device_hotplug_lock){
+  // Outermost of a CPU that goes down or comes up; its writers then take the next.
+  tracked_mutex cpu_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){
+      cpu_add_remove_lock_key};
+  tracked_percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock){
       cpu_hotplug_lock_key};
   tracked_percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
       mem_hotplug_lock_key};
+
+  // kernel/jump_label.c: the text that a static key changes. Innermost.
+  tracked_mutex jump_label_mutex ACQUIRED_AFTER(cpu_hotplug_lock){jump_label_mutex_key};
+  // mm/slab_common.c: the list of slab caches. Taken by CPU and memory callbacks, that
+  // is, inside cpu_hotplug_lock; what may be taken inside it is up to lock_rules.
+  tracked_mutex slab_mutex{slab_mutex_key};
 
   // For an attribute that holds its own active reference: never waits, or a removal that
   // waits for that reference would wait for us. On failure the write is started again

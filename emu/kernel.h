@@ -20,6 +20,7 @@
 #include "blocks/node.h"
 #include "blocks/numa_topology.h"
 #include "blocks/phys_memory.h"
+#include "emu/cpu_hotplug.h"
 #include "emu/hotplug_locks.h"
 #include "emu/kernfs.h"
 #include "emu/kmsg.h"
@@ -37,6 +38,8 @@ class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
 class proc_files;
+class slab_allocator;
+class slab_debug_files;
 
 // memory_hotplug.online_policy.
 enum class online_policy : std::uint8_t { contig_zones, auto_movable };
@@ -67,6 +70,7 @@ struct kernel {
 
   // Synchronize themselves.
   hotplug_locks locks;
+  cpu_hotplug cpus;
   memmap pages;
   memory_notifier_chain memory_chain;
   uevent_log uevents;
@@ -74,6 +78,9 @@ struct kernel {
   static constexpr lock_class_key kacpi_hotplug_key{
       .name = "(wq_completion)kacpi_hotplug", .wait_type = 0};
   workqueue kacpi_hotplug_wq;
+  static constexpr lock_class_key events_key{.name = "(wq_completion)events",
+                                             .wait_type = 0};
+  workqueue events_wq;  // system_wq
   // Woken when a page that kept a block online is free.
   tracked_wait_queue migrate_waitq{"migrate_waitq"};
   resource_tree iomem;
@@ -94,8 +101,10 @@ struct kernel {
   std::unique_ptr<node_subsystem> node;
   std::unique_ptr<cpu_subsystem> cpu;
   std::unique_ptr<memory_subsystem> memory_dir;
+  std::unique_ptr<slab_allocator> slab;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
+  std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<proc_files> proc;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 

@@ -13,6 +13,8 @@
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
 #include "emu/proc_files.h"
+#include "emu/slab.h"
+#include "emu/slab_debug_files.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -67,18 +69,22 @@ kernel::kernel(machine_config c, machine_environment environment)
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
       locks{config.rules.gate},
+      cpus{locks, topology.cpus()},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
       messages{environment.now},
-      kacpi_hotplug_wq{kacpi_hotplug_key, std::move(environment.run_work)},
+      kacpi_hotplug_wq{kacpi_hotplug_key, environment.run_work},
+      events_wq{events_key, std::move(environment.run_work)},
       sysfs{environment.now} {
   describe(stats, config);
   parameters.policy = *online_policy_from(config.online_policy);
   node = std::make_unique<node_subsystem>(*this);
   cpu = std::make_unique<cpu_subsystem>(*this);
+  slab = std::make_unique<slab_allocator>(*this);
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
@@ -113,6 +119,7 @@ machine_stats& machine::stats() {
 }
 void machine::flush_workqueues() {
   kernel_->kacpi_hotplug_wq.flush();
+  kernel_->events_wq.flush();
 }
 
 result<std::size_t> machine::write(std::string_view path, std::string_view text,

@@ -34,11 +34,13 @@ result<std::string> numastat_show(kobject&, task&) {
          "interleave_hit 0\nlocal_node 0\nother_node 0\n";
 }
 result<std::string> cpulist_show(kobject& object, task&) {
-  return format_list(to_node(object).data.cpus) + "\n";
+  const node_device& node = to_node(object);
+  return format_list(node.k.cpus.online_among(node.data.cpus)) + "\n";
 }
 result<std::string> cpumap_show(kobject& object, task&) {
   const node_device& node = to_node(object);
-  return format_mask(node.data.cpus, node.k.cpu->count()) + "\n";
+  return format_mask(node.k.cpus.online_among(node.data.cpus), node.k.cpu->count()) +
+         "\n";
 }
 
 // To every online node, in order.
@@ -85,7 +87,9 @@ result<std::string> possible_show(kobject& object, task&) {
   return node_list(to_subsystem(object).k, [](const auto&) { return true; });
 }
 result<std::string> has_cpu_show(kobject& object, task&) {
-  return node_list(to_subsystem(object).k, [](const auto& n) { return !n.cpus.empty(); });
+  kernel& k = to_subsystem(object).k;
+  return node_list(k,
+                   [&](const auto& n) { return !k.cpus.online_among(n.cpus).empty(); });
 }
 result<std::string> has_memory_show(kobject& object, task&) {
   return node_list(to_subsystem(object).k, [](const auto& n) { return n.has_memory(); });

@@ -14,8 +14,18 @@ namespace {
 
 constexpr std::uint64_t kib_per_page = page_size / KiB;
 
+// What the slab allocator has of the node, by the names of meminfo and vmstat (pages).
+std::uint64_t slab_line(const pglist_data& node, std::string_view name) {
+  if (name == "SReclaimable" || name == "KReclaimable" || name == "nr_slab_reclaimable")
+    return node.slab_reclaimable;
+  if (name == "SUnreclaim" || name == "nr_slab_unreclaimable")
+    return node.slab_unreclaimable;
+  if (name == "Slab") return node.slab_reclaimable + node.slab_unreclaimable;
+  return 0;
+}
+
 // Lines between MemUsed and the huge pages. The machine runs no programs of its own, so
-// there is nothing in any of them.
+// there is nothing in any of them but the slab caches.
 constexpr std::array unused_lines = {
     "SwapCached",    "Active",         "Inactive",      "Active(anon)", "Inactive(anon)",
     "Active(file)",  "Inactive(file)", "Unevictable",   "Mlocked",      "Dirty",
@@ -47,7 +57,7 @@ std::string node_meminfo(node_device& device) {
   line("MemTotal", total * kib_per_page);
   line("MemFree", free * kib_per_page);
   line("MemUsed", (total - free) * kib_per_page);
-  for (const char* name : unused_lines) line(name, 0);
+  for (const char* name : unused_lines) line(name, slab_line(node, name) * kib_per_page);
   for (const char* name : unaligned_lines)
     fmt::format_to(out, "Node {} {}: {:>8} kB\n", node.nid, name, 0);
   const std::uint64_t huge = node.nr_hugepages;
@@ -84,7 +94,7 @@ std::string node_vmstat(node_device& device) {
                            "nr_writeback",
                            "nr_shmem",
                            "nr_kernel_stack"})
-    text += fmt::format("{} 0\n", name);
+    text += fmt::format("{} {}\n", name, slab_line(node, name));
   return text;
 }
 

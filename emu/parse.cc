@@ -3,6 +3,7 @@
 #include <cctype>
 #include <charconv>
 #include <limits>
+#include <ranges>
 
 namespace memhp {
 namespace {
@@ -35,6 +36,14 @@ std::string_view written_word(std::string_view data) {
   data = c_string(data);
   if (data.ends_with('\n')) data.remove_suffix(1);
   return data;
+}
+
+std::vector<std::string_view> words_of(std::string_view data) {
+  std::vector<std::string_view> words;
+  for (const auto part : written_word(data) | std::views::split(' '))
+    if (const std::string_view word{part.begin(), part.end()}; !word.empty())
+      words.push_back(word);
+  return words;
 }
 
 result<bool> kstrtobool(std::string_view data) {

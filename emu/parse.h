@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "blocks/result.h"
 
@@ -14,6 +15,9 @@ namespace memhp {
 
 // The written word: without what follows a NUL and without ONE trailing newline.
 std::string_view written_word(std::string_view data);
+
+// Its words, separated by blanks.
+std::vector<std::string_view> words_of(std::string_view data);
 
 // The first letters decide: yes/true/1/on and no/false/0/off in either case, whatever
 // follows. invalid_argument for the rest.

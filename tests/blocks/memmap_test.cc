@@ -153,5 +153,14 @@ TEST(MemmapCost, NothingIsMappedForAMachineThatIsOnlyBuilt) {
   EXPECT_GT(mappings(), maps_before);
 }
 
+TEST_F(Memmap, SlabPagesAreAsUnmovableAsReservedOnes) {
+  ASSERT_TRUE(pages_.add(block(0, 2)));
+  ASSERT_TRUE(pages_.set(page_in(1, 7), page_flag::slab));
+  EXPECT_FALSE(pages_.has_unmovable(block(0)));
+  EXPECT_TRUE(pages_.has_unmovable(block(1)));
+  ASSERT_TRUE(pages_.clear(page_in(1, 7), page_flag::slab));
+  EXPECT_FALSE(pages_.has_unmovable(block(1)));
+}
+
 }  // namespace
 }  // namespace memhp
