@@ -31,6 +31,7 @@ node
 /sys/kernel:
 answer
 debug
+slab
 42
 online
 ../bus

@@ -14,5 +14,5 @@ if is_root; then
 else
   expect "namespaces of its own" "$changed" "mnt user "
 fi
-expect "mounts inside" "$(cat mounts)" 9
+expect "mounts inside" "$(cat mounts)" 10
 expect_no_line /proc/self/mountinfo ' /sys/.* fuse.memhp '
