@@ -197,15 +197,6 @@ result<> memory_block_offline(kernel& k, memory_block& block, task& by) {
   return offline_pages(k, block, by);
 }
 
-// mhp_supports_memmap_on_memory(): a driver's request for exactly one block, whose
-// memmap then fills whole huge pages at its start.
-std::uint64_t hosted_memmap_pages(const kernel& k, phys_range request, bool by_driver) {
-  const std::uint64_t bytes = k.config.block_size / page_size * sizeof(page);
-  const bool hosted = k.config.memmap_on_memory && by_driver &&
-                      request.size == k.config.block_size && is_aligned(bytes, 2 * MiB);
-  return hosted ? bytes / page_size : 0;
-}
-
 memory_block_device& add_block_device(kernel& k, phys_range range, int nid) {
   const block_id id = k.block_of(range.start);
   guard hold{k.memory_blocks_lock};
@@ -292,7 +283,6 @@ void create_memory_block_devices(kernel& k, phys_range range, int nid,
   for (phys_addr at = range.start; at < range.end(); at = at + k.config.block_size) {
     auto& dev = add_block_device(k, {at, k.config.block_size}, nid);
     dev.block.group = group;
-    dev.block.vmemmap_pages = hosted_memmap_pages(k, range, group != nullptr);
     dev.block.vmemmap_pages = memmap_pages_on(k, range, group.get());
     (void)dev.block.change_state(block_state::offline, block_state::absent);
     dev.recount();
