@@ -18,8 +18,11 @@ memhp run --nodes 2 --memory 256M --node-cpus '0;1' -- bash -c '
   cd /
   echo box > $debug/kmem_cache_destroy; echo "destroyed $?"
   while [ -e /sys/kernel/slab/box ]; do sleep 0.01; done
+  # Both in a process of their own: the end of one is a signal (SIGCHLD) for the shell, and
+  # a signal interrupts a long write.
   echo 50 > $debug/torture_onoff & onoff=$!
-  echo 50 > $debug/torture_stats; echo "stats $?"
+  echo 50 > $debug/torture_stats & stats=$!
+  wait $stats; echo "stats $?"
   wait $onoff; echo "onoff $? $(cat /sys/devices/system/cpu/online)"' >out 2>err
 expect "the steps" "$(cat out)" "600 400 512 1
 3 N1=3
