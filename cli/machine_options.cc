@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/option_values.h"
+#include "emu/eras.h"
 
 namespace memhp {
 
@@ -50,8 +51,8 @@ struct machine_options::reader {
     const lock_rules* rules = find_era(name);
     if (rules == nullptr && error.empty()) {
       std::vector<std::string_view> names;
-      names.reserve(kernel_eras.size());
-      for (const lock_rules& known : kernel_eras) names.push_back(known.era);
+      names.push_back(patched.era);
+      for (const kernel_era& known : kernel_eras()) names.push_back(known.rules.era);
       error =
           fmt::format("--era '{}' is unknown: write {}", name, fmt::join(names, " or "));
     }
