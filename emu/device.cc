@@ -213,7 +213,7 @@ void device_del(device& dev) {
 }
 
 result<device_change> device_online(device& dev, task& by) {
-  dev.k.locks.assert_held_device_hotplug();
+  dev.k.locks.assert_may_change();  // rule 3
   guard hold{dev.lock};
   if (!dev.offline) return device_change::already;
   if (auto ok = dev.bus_online(by); !ok) return fail(ok.error());
@@ -225,7 +225,7 @@ result<device_change> device_online(device& dev, task& by) {
 }
 
 result<device_change> device_offline(device& dev, task& by) {
-  dev.k.locks.assert_held_device_hotplug();
+  dev.k.locks.assert_may_change();  // rule 3
   if (dev.offline_disabled) return fail(errc::operation_not_permitted);
   guard hold{dev.lock};
   if (dev.offline) return device_change::already;

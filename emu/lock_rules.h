@@ -160,6 +160,21 @@ constexpr int differences(const lock_rules& a, const lock_rules& b) {
          (a.gate != b.gate);
 }
 
+// Which of the rules at the top of emu/memory_hotplug.h these kernels keep, whoever
+// calls: what follows from the fields.
+struct kept_rules {
+  bool add;     // 1: memory is added under device_hotplug_lock
+  bool change;  // 3: devices go online and offline under device_hotplug_lock
+  bool pages;   // 4: the zone counters change under mem_hotplug_lock
+};
+constexpr kept_rules kept_by(const lock_rules& rules) {
+  const bool add = rules.add == add_memory_locks::device_hotplug_lock;
+  const bool memtrace = rules.memtrace_online == memtrace_locks::device_hotplug_lock &&
+                        rules.memtrace_offline == memtrace_locks::device_hotplug_lock;
+  const bool pages = rules.scope == mem_hotplug_scope::changed_pages;
+  return {.add = add, .change = add && memtrace, .pages = pages};
+}
+
 // The seeds' own world, the default: all five fixes as the seeds' texts have them.
 inline constexpr lock_rules patched{
     .era = "patched",
