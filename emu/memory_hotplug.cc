@@ -129,6 +129,12 @@ void account_group(memory_block& block, const zone& z, bool joins) {
     counter -= block.present_pages();
 }
 
+// Kernels that break rule 4 change zones without the lock that the counters want.
+zone::caller zone_caller(const kernel& k) {
+  return k.locks.mem_hotplug_lock.held_by_me() ? zone::caller::is_alone
+                                               : zone::caller::may_race;
+}
+
 // start_isolate_page_range(): fails for pages that nobody may move.
 result<> isolate_page_range(kernel& k, const memory_block& block) {
   if (block.hole_pages != 0) return fail(errc::invalid_argument);
@@ -213,9 +219,11 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
     k.memory.depopulate(block.range);
     return ok;
   }
-  target.add(block.range, {.holes = block.hole_pages,
-                           .unmanaged = block.vmemmap_pages,
-                           .early = block.boot_memory});
+  target.add(block.range,
+             {.holes = block.hole_pages,
+              .unmanaged = block.vmemmap_pages,
+              .early = block.boot_memory},
+             zone_caller(k));
   block.set_managing_zone(&target);
   account_group(block, target, true);
   sync_memory_stats(k);
@@ -236,7 +244,7 @@ result<> offline_pages(kernel& k, memory_block& block, task& by) {
     return ok;
   }
   zone& from = *block.managing_zone();
-  from.remove(block.range);
+  from.remove(block.range, zone_caller(k));
   block.set_managing_zone(nullptr);
   account_group(block, from, false);
   k.memory.depopulate(block.range);
