@@ -11,6 +11,7 @@
 #include "emu/eras.h"
 #include "emu/kernel.h"
 #include "emu/memory_device.h"
+#include "emu/memtrace.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
 #include "emu/proc_files.h"
@@ -86,6 +87,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  trace = std::make_unique<memtrace>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);
