@@ -6,7 +6,6 @@
 #include <array>
 #include <charconv>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -52,7 +51,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 // Letters to add, to leave out or to change (Levenshtein).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
   for (std::size_t i = 0; i < a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i + 1);
     for (std::size_t j = 0; j < b.size(); ++j) {
@@ -150,8 +149,9 @@ std::expected<std::vector<std::vector<int>>, std::string> parse_distances(
 std::vector<std::string_view> nearest_names(std::string_view text,
                                             std::vector<std::string_view> names,
                                             std::size_t most) {
-  std::ranges::stable_sort(
-      names, {}, [&](std::string_view name) { return edit_distance(text, name); });
+  std::ranges::sort(names, {}, [&](std::string_view name) {
+    return std::pair{edit_distance(text, name), name};
+  });
   names.resize(std::min(names.size(), most));
   return names;
 }

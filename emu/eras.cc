@@ -193,17 +193,19 @@ constexpr kernel_era seeds_world{
 // "v4.20", "4.20", "4.20.1", "4.20-rc1": 4020.
 std::optional<int> version_from(std::string_view text) {
   if (text.starts_with('v')) text.remove_prefix(1);
-  const char* const end = text.data() + text.size();
   int major = 0;
   int minor = 0;
-  const auto first = std::from_chars(text.data(), end, major);
-  if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '.')
-    return std::nullopt;
-  const auto second = std::from_chars(first.ptr + 1, end, minor);
+  const auto first = std::from_chars(text.data(), text.data() + text.size(), major);
+  if (first.ec != std::errc{}) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(first.ptr - text.data()));
+  if (!text.starts_with('.')) return std::nullopt;
+  text.remove_prefix(1);
+  const auto second = std::from_chars(text.data(), text.data() + text.size(), minor);
   constexpr int too_much = 1000;
   if (second.ec != std::errc{} || major >= too_much || minor < 0 || minor >= too_much)
     return std::nullopt;
-  if (second.ptr != end && *second.ptr != '.') return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(second.ptr - text.data()));
+  if (!text.empty() && !text.starts_with('.')) return std::nullopt;
   return kernel_version(major, minor);
 }
 
