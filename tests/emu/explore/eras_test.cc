@@ -78,6 +78,63 @@ TEST(EraPaths, MemoryAddRemoveLockKeepsTheWritersApart) {
   }
 }
 
+// --- seed 001: an add against the onlining of what it adds
+// -------------------------------
+
+// udev brings a block online as soon as its event comes.
+outcome online_when_told(std::string_view era, std::string_view file,
+                         std::string_view text, unsigned seed) {
+  static stack_pool stacks;
+  fiber_scheduler run{stacks};
+  std::optional<test_machine> m;
+  run.outside([&] {
+    machine_config config;
+    config.rules = *find_era(era);
+    m.emplace(config);
+  });
+  m->on_uevent = [&](const std::string& event) {
+    if (event == "add@/devices/system/memory/memory48")
+      run.add_task("udev", [&] { (void)m->write(test_machine::block(48, file), text); });
+  };
+  run.add_task("probe", [&] { EXPECT_EQ(m->probe(48), 0); });
+  outcome end = run.random_walk(seed);
+  run.outside([&] { m.reset(); });
+  return end;
+}
+
+// The first order in which they wait for each other, if there is one.
+std::optional<outcome> hang(std::string_view era, std::string_view file,
+                            std::string_view text) {
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    outcome end = online_when_told(era, file, text, seed);
+    if (end.how == outcome::end::finished) continue;
+    EXPECT_EQ(end.how, outcome::end::deadlock) << end.what;
+    return end;
+  }
+  return std::nullopt;
+}
+
+TEST(EraPaths, AnAddAndTheOnliningOfItsBlockHangInV319) {
+  SKIP_WITHOUT_FIBERS();
+  for (const auto& [file, text] : {std::pair{"state", "online"}, {"online", "1"}}) {
+    const auto stuck = hang("v3.19", file, text);
+    ASSERT_TRUE(stuck) << file;
+    EXPECT_THAT(stuck->what,
+                testing::AllOf(testing::HasSubstr("mem_hotplug.lock, held by probe"),
+                               testing::HasSubstr("&dev->mutex, held by udev")));
+  }
+}
+
+TEST(EraPaths, TheyGetThroughSinceSeed001) {
+  SKIP_WITHOUT_FIBERS();
+  for (const auto* era : {"30467e0b3be8", "v4.11", "v4.19", "8df1d0e4a265", "v4.20",
+                          "f1037ec0cc8a", "today", "patched"})
+    for (const auto& [file, text] : {std::pair{"state", "online"}, {"online", "1"}}) {
+      const auto stuck = hang(era, file, text);
+      EXPECT_FALSE(stuck) << era << ": " << stuck->what;
+    }
+}
+
 // --- seed 002: who changes present_pages without mem_hotplug_lock
 // ------------------------
 
