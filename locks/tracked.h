@@ -199,9 +199,11 @@ class owned_rw_lock : public owned_lock<Raw> {
       return true;
     }
   }
-  bool is_read_locked() const {
-    return controlled == nullptr ? this->lock_.raw().is_read_locked()
-                                 : this->lock_.is_read();
+  // Whether readers may be inside. A waiting writer hides them; it is enough then that
+  // there is one.
+  bool may_be_read_locked() const {
+    if (controlled != nullptr) return this->lock_.is_read();
+    return this->lock_.raw().is_write_locked() || this->lock_.raw().is_read_locked();
   }
   std::string_view name() const { return this->map_.name(); }
   const dep_map& map() const { return this->map_; }
@@ -313,9 +315,9 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
     lock_.must_be_mine("lock must be held for writing here");
   }
   // Without the validator readers are not known by name: then it is enough that somebody
-  // holds it.
+  // holds it, or that a writer waits until nobody does.
   void assert_held_read() const ASSERT_HELD_SHARED(this) {
-    const bool somebody = lock_.held_by_me() || lock_.is_read_locked();
+    const bool somebody = lock_.held_by_me() || lock_.may_be_read_locked();
     if (!somebody || !lockdep::is_held(lock_.map())) [[unlikely]]
       detail::not_held(lock_.map(), "lock must be held for reading here");
   }

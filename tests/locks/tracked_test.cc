@@ -6,6 +6,7 @@
 
 #include "locks/guards.h"
 #include "tests/locks/recorded_reports.h"
+#include "tests/locks/sleeper.h"
 
 namespace memhp {
 namespace {
@@ -137,6 +138,18 @@ TEST(TrackedCompletion, WaitingUnderALockThatTheWorkTakesIsReported) {
   done.wait();  // a moment earlier it would have hung
   ASSERT_EQ(reports.count(), 1U);
   EXPECT_EQ(reports.last<circular_report>().wanted.lock.name, "(done)");
+}
+
+TEST(TrackedPercpuRwSemaphore, AReaderIsOneAlsoWhileAWriterWaits) {
+  ASSERT_FALSE(lockdep::on());  // it would know the reader by name
+  tracked_percpu_rw_semaphore percpu{percpu_key};
+  read_guard hold{percpu};
+  sleeper writer{[&] { guard second{percpu}; }};
+  EXPECT_TRUE(writer.falls_asleep());
+  percpu.assert_held_read();  // aborts if it takes the hold for none
+  percpu.unlock_shared();
+  writer.join();
+  percpu.lock_shared();
 }
 
 TEST(TrackedLocksDeathTest, BrokenRulesAbortWithTheName) {
