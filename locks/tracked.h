@@ -107,6 +107,9 @@ template <class Try, class Wait>
   lockdep::acquired(map);
 }
 
+// The same after the step of a controlled scheduler, which knows whether it waited.
+[[gnu::cold]] void count_step(dep_map& map);
+
 // A lock that can be held to write, by one that is known: the part that all have.
 template <class Raw>
 class owned_lock {
@@ -125,6 +128,11 @@ class owned_lock {
   }
 
  protected:
+  void step_to_hold(lock_op op) {
+    lock_.step(op);
+    if (lockdep::counting()) count_step(map_);
+  }
+
   mutable dep_map map_;
   raw_or_object<Raw> lock_;
   lock_owner owner_;
@@ -146,7 +154,7 @@ class owned_rw_lock : public owned_lock<Raw> {
               NO_THREAD_SAFETY_ANALYSIS { return this->lock_.raw().try_lock_shared(); },
           [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock_shared(); });
     else
-      this->lock_.step(lock_op::read_lock);
+      this->step_to_hold(lock_op::read_lock);
   }
   [[gnu::always_inline]] bool try_read_lock() NO_THREAD_SAFETY_ANALYSIS {
     const bool got = controlled == nullptr
@@ -175,7 +183,7 @@ class owned_rw_lock : public owned_lock<Raw> {
       return;
     }
     this->lock_.step(lock_op::announce_write);
-    this->lock_.step(lock_op::write_lock);
+    this->step_to_hold(lock_op::write_lock);
   }
   [[gnu::always_inline]] void write_unlock() NO_THREAD_SAFETY_ANALYSIS {
     this->must_be_mine("write unlock of a lock that is not held");
@@ -230,7 +238,7 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
       owner_.set();
       return;
     }
-    lock_.step(lock_op::lock);
+    step_to_hold(lock_op::lock);
   }
   [[gnu::always_inline]] bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
     if (controlled == nullptr) [[likely]] {

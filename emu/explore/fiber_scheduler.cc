@@ -93,6 +93,7 @@ struct fiber_scheduler::fiber_task {
   int holds = 0;
   object_id failed_on = 0;  // object of the last trylock that failed, and its version
   std::uint32_t failed_version = 0;
+  std::optional<std::uint64_t> waits_since;  // for lock_stat
 
   boost::context::stack_context stack;
   boost::context::fiber fiber;  // where it goes on
@@ -190,8 +191,22 @@ std::uint32_t fiber_scheduler::at(lock_op op, object_id object, std::uint32_t ar
     return apply_step(self, wanted);
   }
   self.wanted = wanted;
+  if (op != lock_op::write_lock) self.waits_since.reset();  // which ends announce_write
   switch_back(self);
   return abandoned_ ? pass_abandoned(op) : self.result;
+}
+
+std::uint64_t fiber_scheduler::now() const {
+  constexpr std::uint64_t step_ns = 1000;
+  return (chosen_.size() + 1) * step_ns;
+}
+
+std::optional<std::uint64_t> fiber_scheduler::last_wait_began() const {
+  return running().waits_since;
+}
+
+int fiber_scheduler::cpu() const {
+  return static_cast<int>(running().number);
 }
 
 // In a run that is given up: acquires end the task, releases pass, for they come from
@@ -295,6 +310,13 @@ std::vector<unsigned> fiber_scheduler::able() const {
   return who;
 }
 
+void fiber_scheduler::note_who_waits() {
+  for (const auto& task : tasks_)
+    if (task->number != 0 && task->state == fiber_task::life::begun &&
+        !task->waits_since && !can_run(*task))
+      task->waits_since = now();
+}
+
 bool fiber_scheduler::all_finished() const {
   return std::ranges::all_of(tasks_, [](const auto& task) {
     return task->number == 0 || task->state == fiber_task::life::finished;
@@ -333,6 +355,7 @@ void fiber_scheduler::take_step(fiber_task& task) {
 outcome fiber_scheduler::run(const chooser& choose) {
   while (!found_) {
     const std::vector<unsigned> who = able();
+    if (lockdep::counting()) note_who_waits();
     if (who.empty()) {
       if (!all_finished()) describe_deadlock();
       break;

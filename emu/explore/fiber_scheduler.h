@@ -36,6 +36,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -99,6 +100,9 @@ class fiber_scheduler final : public execution {
   bool holds_to_write(object_id object) const override;
   bool is_read(object_id object) const override;
   void before_trying_again() override;
+  std::uint64_t now() const override;  // a step takes a microsecond
+  std::optional<std::uint64_t> last_wait_began() const override;
+  int cpu() const override;
   [[noreturn]] void fail(std::string_view what) override;
 
  private:
@@ -122,6 +126,7 @@ class fiber_scheduler final : public execution {
   fiber_task& running() const;
   outcome run(const chooser& choose);
   std::vector<unsigned> able() const;
+  void note_who_waits();
   bool can_run(const fiber_task& task) const;
   void take_step(fiber_task& task);
   std::uint32_t apply_step(fiber_task& task, const wanted_step& wanted);

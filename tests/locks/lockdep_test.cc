@@ -610,6 +610,10 @@ TEST_F(LockdepStat, CountsWithoutTheValidatorToo) {
   EXPECT_EQ(lock_stat::snapshot(a.class_of().id).write.hold.total_ns, 7U);
   EXPECT_EQ(reports.count(), 0U);
   EXPECT_TRUE(lockdep::dependencies().empty());
+  const std::vector<lock_stat_row> rows = lockdep::lock_stat_rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].lock.name, "A");
+  EXPECT_EQ(rows[0].stats.write.hold.nr, 1U);
 }
 
 TEST_F(LockdepStat, WhatWasTakenBeforeItWasOnIsNotTimed) {
