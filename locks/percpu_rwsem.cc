@@ -74,6 +74,7 @@ percpu_rw_semaphore::~percpu_rw_semaphore() {
   if (is_write_locked() || !no_reader_left())
     lock_rule_broken("destroyed while held", kind, this);
   percpu_arena_give_back(place_);
+  tsan_destroyed(this);
 }
 
 void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
@@ -151,7 +152,7 @@ bool percpu_rw_semaphore::block(std::uint32_t& before) {
   return false;
 }
 
-void percpu_rw_semaphore::lock() {
+void percpu_rw_semaphore::lock_untold() {
   std::uint32_t before = idle;
   while (!block(before)) {
     waiter self{.writer = true};
@@ -216,7 +217,7 @@ std::uint32_t percpu_rw_semaphore::state_after_write() {
   return stay_fenced ? fenced : idle;
 }
 
-void percpu_rw_semaphore::unlock() {
+void percpu_rw_semaphore::unlock_untold() {
   if (!is_write_locked())
     lock_rule_broken("write unlock of what is not held", kind, this);
   if (waiters_.load(std::memory_order_relaxed) == 0) {

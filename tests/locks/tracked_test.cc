@@ -1,7 +1,9 @@
 #include "locks/tracked.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
 
 #include "locks/guards.h"
@@ -76,6 +78,27 @@ TEST(TrackedLocks, TellTheValidatorHowTheyAreTaken) {
   ASSERT_EQ(reports.count(), 1U);
   EXPECT_EQ(reports.last<circular_report>().wanted.lock.name, "some_lock");
   EXPECT_EQ(reports.last<circular_report>().blocking.lock.name, "percpu_lock");
+}
+
+// Where the innermost lock was taken, as a report says it after "at:".
+std::string taken_at() {
+  return symbolize(lockdep::held_locks().back().at);
+}
+[[gnu::noinline]] std::string takes_by_a_guard(tracked_mutex& m) {
+  guard hold{m};
+  return taken_at();
+}
+[[gnu::noinline]] std::string takes_by_a_read_guard(tracked_rw_semaphore& rw) {
+  read_guard hold{rw};
+  return taken_at();
+}
+
+TEST(TrackedLocks, AReportNamesWhoHoldsTheGuard) {
+  const recorded_reports reports;
+  tracked_mutex m{some_key};
+  tracked_rw_semaphore rw{other_key};
+  EXPECT_THAT(takes_by_a_guard(m), testing::HasSubstr("takes_by_a_guard"));
+  EXPECT_THAT(takes_by_a_read_guard(rw), testing::HasSubstr("takes_by_a_read_guard"));
 }
 
 TEST(TrackedLocks, ATrylockLeadsNowhere) {
