@@ -28,6 +28,8 @@
 //      objects and what it alone writes.
 //   3. A schedule names the task of every step, so the same program does the same.
 //
+// The tasks' side is in fiber_scheduler.cc, the run in fiber_run.cc.
+//
 // Thread safety: none; everything happens on the thread that made it. Not under
 // ThreadSanitizer, whose notion of a stack breaks: `fibers_work` says so.
 #pragma once
