@@ -77,6 +77,7 @@ percpu_rw_semaphore::~percpu_rw_semaphore() {
   if (is_write_locked() || !no_reader_left())
     lock_rule_broken("destroyed while held", kind, this);
   percpu_arena_give_back(place_);
+  tsan_destroyed(this);
 }
 
 void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
@@ -168,7 +169,7 @@ bool percpu_rw_semaphore::block(std::uint32_t& before) {
   return false;
 }
 
-void percpu_rw_semaphore::lock() {
+void percpu_rw_semaphore::lock_untold() {
   std::uint32_t before = idle;
   bool patient = true;
   while (!block(before)) {
@@ -244,7 +245,7 @@ std::uint32_t percpu_rw_semaphore::state_after_write() {
   return rare ? idle : fenced;
 }
 
-void percpu_rw_semaphore::unlock() {
+void percpu_rw_semaphore::unlock_untold() {
   if (!is_write_locked())
     lock_rule_broken("write unlock of what is not held", kind, this);
   if (waiters_.load(std::memory_order_relaxed) == 0) {

@@ -62,6 +62,7 @@
 #include "locks/mutex.h"
 #include "locks/percpu_counter.h"
 #include "locks/thread_annotations.h"
+#include "locks/tsan.h"
 
 namespace memhp {
 
@@ -79,13 +80,17 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // it found the lock idle, by the fence in lock_shared_slow() if fenced. Without, both
     // could miss, and reader and writer be in together.
     // C pairs with D in unlock(): what the last writer wrote is seen.
+    tsan_pre_lock(this, tsan_hold::read);
     if (!count_in()) [[unlikely]]
       lock_shared_slow();
+    tsan_post_lock(this, tsan_hold::read);
   }
 
   // percpu_down_read_trylock(). Fails only while a writer holds it or waits for it.
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
-    return count_in() || try_lock_shared_slow();  // A, C
+    tsan_pre_try(this, tsan_hold::read);
+    const bool got = count_in() || try_lock_shared_slow();  // A, C
+    return tsan_post_try(this, got, tsan_hold::read);
   }
 
   // percpu_up_read().
@@ -94,13 +99,23 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // sees it gone. G: this store, then the load; H in drain() is the other side: a
     // writer that is about to sleep. Without it, the reader could see no writer and the
     // writer no unlock, and sleep for ever.
+    tsan_pre_unlock(this, tsan_hold::read);
     if (!count_out()) [[unlikely]]
       unlock_shared_slow();
+    tsan_post_unlock(this, tsan_hold::read);
   }
 
   // percpu_down_write(), percpu_up_write().
-  void lock() ACQUIRE();
-  void unlock() RELEASE();
+  void lock() ACQUIRE() {
+    tsan_pre_lock(this);
+    lock_untold();
+    tsan_post_lock(this);
+  }
+  void unlock() RELEASE() {
+    tsan_pre_unlock(this);
+    unlock_untold();
+    tsan_post_unlock(this);
+  }
 
   // percpu_is_write_locked(), percpu_is_read_locked(): a moment's truth, for assertions.
   // The former is true also while the writer waits for readers.
@@ -141,6 +156,8 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     return percpu_add<offsetof(percpu_counts, released)>(place_, state_);
   }
 
+  void lock_untold();
+  void unlock_untold();
   void lock_shared_slow();
   bool try_lock_shared_slow();
   void unlock_shared_slow();
