@@ -33,9 +33,9 @@
 //   4. Who queues counts itself out first; who grants counts it in again.
 //
 // Cost: a read lock and unlock are 24 instructions; a write runs membarrier(2) (2 to
-// 3 us where other CPUs run this process's threads) unless the lock is fenced. It is,
+// 15 us where other CPUs run this process's threads) unless the lock is fenced. It is,
 // in a burst, and after a write that came so soon that its readers would pay less for
-// their fences than the next writer for a barrier; then for a few thousand reads.
+// their fences than everybody for a barrier (it is timed), until the reads are worth one.
 // Waiting spins a moment, then sleeps. Memory: 16 bytes per lock and CPU, plus this.
 //
 // Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
@@ -168,7 +168,13 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   bool block(std::uint32_t& before);
   void drain(std::uint32_t before);
   bool no_reader_left() const;
-  void remember_reads();
+  bool gate_opens_soon() const;
+  struct read_count {
+    std::uint64_t reads = 0;
+    unsigned cpus = 0;
+  };
+  read_count count_reads() const;
+  bool worth_a_barrier(const read_count& count) const;
   std::uint32_t state_after_write();
   void serve_queue(bool from_idle);
   waiter* hand_over(bool from_idle) REQUIRES(queue_lock_);
@@ -191,9 +197,9 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   std::atomic<std::uint32_t> waiters_ = 0;         // length of the queue
   std::atomic<std::uint32_t> bursts_ = 0;
 
+  std::atomic<std::uint64_t> reads_before_ = 0;  // how many, at the last write
+
   // Of the writer that holds the lock.
-  std::uint64_t reads_before_ = 0;  // count of `acquired` at the last write
-  std::uint64_t reads_between_ = 0;
   unsigned spin_tries_ = 256;  // how often to look whether the readers are out
 
   mutex queue_lock_;

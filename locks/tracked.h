@@ -21,6 +21,7 @@
 
 #include <atomic>
 #include <memory>
+#include <source_location>
 #include <string_view>
 
 #include "locks/completion.h"
@@ -264,6 +265,12 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
 
   // lockdep_assert_held(), validator or not.
   void assert_held() const ASSERT_HELD(this) { must_be_mine("lock must be held here"); }
+  // The validator alone, if it is on: for rules that are known to be broken.
+  void expect_held(std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(this) {
+    if (!held_by_me()) [[unlikely]]
+      lockdep::assert_held(map_, lockdep::hold::any, where);
+  }
   using owned_lock::held_by_me;
   std::string_view name() const { return map_.name(); }
 };
@@ -329,7 +336,9 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
     if (!somebody || !lockdep::is_held(lock_.map())) [[unlikely]]
       detail::not_held(lock_.map(), "lock must be held for reading here");
   }
+  bool held_by_me() const { return lock_.held_by_me(); }  // to write
   std::string_view name() const { return lock_.name(); }
+  const dep_map& map() const { return lock_.map(); }
 
  private:
   detail::owned_rw_lock<percpu_rw_semaphore> lock_;
