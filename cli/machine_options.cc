@@ -52,17 +52,18 @@ struct machine_options::reader {
     return static_cast<int>(take(option, parse_number(text, least, most)));
   }
 
-  dimm_spec dimm(const std::string& text) {
+  // SIZE@NODE of `option`.
+  dimm_spec dimm(const std::string& option, const std::string& text) {
     const std::size_t at = text.find('@');
     if (at == std::string::npos) {
       if (error.empty())
-        error = fmt::format("--dimm '{}': write SIZE@NODE, such as 512M@1", text);
+        error = fmt::format("{} '{}': write SIZE@NODE, such as 512M@1", option, text);
       return {};
     }
     const std::string size_text = text.substr(0, at);
     const std::string node_text = text.substr(at + 1);
-    return {.size = size("--dimm", size_text),
-            .node = number("--dimm node", node_text, 0, max_nodes - 1)};
+    return {.size = size(option, size_text),
+            .node = number(option + " node", node_text, 0, max_nodes - 1)};
   }
 
   const lock_rules* era(const std::string& name) {
@@ -121,6 +122,11 @@ void machine_options::add_to(CLI::App& app) {
       ->group("Machine")
       ->type_name("SIZE@NODE")
       ->allow_extra_args(false);
+  app.add_option("--dax", dax_,
+                 "a dax device, which kmem makes system RAM of that node (repeatable)")
+      ->group("Machine")
+      ->type_name("SIZE@NODE")
+      ->allow_extra_args(false);
   option("--block-size", block_size_, "size of a memory block", "SIZE");
   option("--max-memory", max_memory_, "size of the physical address space", "SIZE");
   option("--possible-nodes", possible_nodes_,
@@ -170,7 +176,9 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.nodes = read.number("--nodes", nodes_, 1, max_nodes);
   config.memory = read.size("--memory", memory_);
   config.movablecore = read.size("--movablecore", movablecore_);
-  for (const std::string& text : dimms_) config.dimms.push_back(read.dimm(text));
+  for (const std::string& text : dimms_)
+    config.dimms.push_back(read.dimm("--dimm", text));
+  for (const std::string& text : dax_) config.dax.push_back(read.dimm("--dax", text));
   config.block_size = read.size("--block-size", block_size_);
   config.max_memory = read.size("--max-memory", max_memory_);
   config.possible_nodes = read.number("--possible-nodes", possible_nodes_, 0, max_nodes);

@@ -38,6 +38,7 @@ class machine_options {
   std::string memory_ = "1G";
   std::string movablecore_ = "0";
   std::vector<std::string> dimms_;
+  std::vector<std::string> dax_;
   std::string block_size_ = "128M";
   std::string max_memory_ = "1T";
   std::string possible_nodes_ = "0";

@@ -36,6 +36,7 @@ class memory_subsystem;
 class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
+class dax_bus;
 class debug_files;
 class memtrace;
 class proc_files;
@@ -108,6 +109,7 @@ struct kernel {
   std::unique_ptr<memtrace> trace;  // kernel/debug/powerpc/memtrace
   std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<proc_files> proc;
+  std::unique_ptr<dax_bus> dax;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 
   // pr_info() and pr_warn(): to the log and to proc/kmsg, a record for each line.

@@ -7,6 +7,7 @@
 #include "emu/acpi_memhotplug.h"
 #include "emu/boot.h"
 #include "emu/cpu_device.h"
+#include "emu/dax_bus.h"
 #include "emu/debug_files.h"
 #include "emu/eras.h"
 #include "emu/kernel.h"
@@ -47,16 +48,19 @@ void register_boot_nodes(kernel& k) {
   }
 }
 
-std::string plug_error(const dimm_spec& dimm, errc error) {
-  return "cannot plug a DIMM into node " + std::to_string(dimm.node) + ": " +
-         std::make_error_code(error).message();
+std::string plug_error(std::string_view what, int node, errc error) {
+  return "cannot plug a " + std::string{what} + " into node " + std::to_string(node) +
+         ": " + std::make_error_code(error).message();
 }
 
 std::expected<void, std::string> plug_dimms(kernel& k) {
   guard hold{k.locks.device_hotplug_lock};
   for (const dimm_spec& dimm : k.config.dimms)
     if (auto slot = k.acpi->plug(dimm.size, dimm.node); !slot)
-      return std::unexpected{plug_error(dimm, slot.error())};
+      return std::unexpected{plug_error("DIMM", dimm.node, slot.error())};
+  for (const dimm_spec& dax : k.config.dax)
+    if (auto region = k.dax->plug(dax.size, dax.node, nullptr); !region)
+      return std::unexpected{plug_error("dax device", dax.node, region.error())};
   return {};
 }
 
@@ -90,6 +94,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   trace = std::make_unique<memtrace>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);
+  dax = std::make_unique<dax_bus>(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }

@@ -36,6 +36,7 @@ struct machine_config {
   std::uint64_t memory = 1 * GiB;  // boot memory of each node, bytes
   std::uint64_t movablecore = 0;   // boot memory that goes to zone Movable, bytes
   std::vector<dimm_spec> dimms;    // plugged at start
+  std::vector<dimm_spec> dax;      // dax devices, bound to device_dax; after the DIMMs
   std::uint64_t block_size = 128 * MiB;
   std::uint64_t max_memory = 1 * TiB;  // size of the physical address space, bytes
   // CPU numbers of each node. Empty: `cpus` CPUs dealt out to the nodes in turn.

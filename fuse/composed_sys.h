@@ -20,11 +20,21 @@
 namespace memhp {
 
 // What the machine takes over of /sys.
-inline constexpr std::array<std::string_view, 10> machine_parts = {
-    "devices/system/memory", "devices/system/node", "devices/system/cpu",
-    "devices/LNXSYSTM:00",   "bus/memory",          "bus/node",
-    "module/memory_hotplug", "kernel/debug/memhp",  "kernel/debug/notifier-error-inject",
+inline constexpr std::array<std::string_view, 14> machine_parts = {
+    "devices/system/memory",
+    "devices/system/node",
+    "devices/system/cpu",
+    "devices/LNXSYSTM:00",
+    "bus/memory",
+    "bus/node",
+    "module/memory_hotplug",
+    "kernel/debug/memhp",
+    "kernel/debug/notifier-error-inject",
     "kernel/slab",
+    "bus/dax",
+    "module/device_dax",
+    "module/kmem",
+    "kernel/debug/powerpc",
 };
 
 // One part of a mounted tree, held as a mount that is not attached anywhere yet.
