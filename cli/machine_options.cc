@@ -92,6 +92,13 @@ struct machine_options::reader {
     return name == "touch" ? commit_mode::touch : commit_mode::online;
   }
 
+  platform_kind platform(const std::string& name) {
+    const auto kind = platform_from(name);
+    if (!kind && error.empty())
+      error = fmt::format("--platform '{}': write none, hyperv, xen or pseries", name);
+    return kind.value_or(platform_kind::pc);
+  }
+
   bool lockdep(const std::string& text) {
     if (text != "on" && text != "off" && error.empty())
       error = fmt::format("--lockdep '{}': write on or off", text);
@@ -153,6 +160,9 @@ void machine_options::add_to(CLI::App& app) {
   app.add_flag("--no-probe", no_probe_,
                "no memory/probe, as in kernels without ARCH_MEMORY_PROBE")
       ->group("Machine");
+  option("--platform", platform_,
+         "whose guest it is, and so how else memory is added: none, hyperv, xen, pseries",
+         "KIND");
   option("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small", "KIND");
   option("--commit", commit_,
          "take them from the host when onlining or at first touch: "
@@ -194,6 +204,7 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.movable_node = movable_node_;
   config.memmap_on_memory = memmap_on_memory_;
   config.probe = !no_probe_;
+  config.platform = read.platform(platform_);
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);
   made.lockdep = read.lockdep(lockdep_);

@@ -51,6 +51,7 @@ class machine_options {
   bool movable_node_ = false;
   bool memmap_on_memory_ = false;
   bool no_probe_ = false;
+  std::string platform_ = "none";
   std::string backing_ = "auto";
   std::string commit_ = "online";
   std::string era_ = "patched";

@@ -55,6 +55,10 @@ kmem_cache_destroy "NAME": EBUSY while it has objects.
 torture_onoff      "COUNT": takes CPU after CPU down and up again, so many times.
 torture_stats      "COUNT": creates and destroys a cache with debug=U, so many times. Run
                both at once: what the kernel's rcutorture did when it met a deadlock.
+hv_balloon     with --platform hyperv: "hot_add ADDRESS PAGES" is what the host asks for; a
+               kworker adds it, 128M (or a block) at a time, and waits after each until a
+               block went online, or 5 s; "expire" ends that wait. EINVAL unless whole
+               sections, EPERM after one was added where something is.
 uevents        the last 1024 uevents, oldest first, one a line.
 proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_stats and
                lock_stat (0 clears) in the formats of /proc; kmsg, what the kernel said;

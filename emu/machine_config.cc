@@ -155,6 +155,15 @@ numa_topology_spec topology_spec(const machine_config& c) {
   return spec;
 }
 
+std::optional<platform_kind> platform_from(std::string_view word) {
+  using enum platform_kind;
+  if (word == "none") return pc;
+  if (word == "hyperv") return hyperv;
+  if (word == "xen") return xen;
+  if (word == "pseries") return pseries;
+  return std::nullopt;
+}
+
 check validate(const machine_config& config) {
   for (const auto step :
        {check_sizes, check_nodes, check_boot_memory, check_dimms, check_words})
