@@ -227,8 +227,10 @@ xen_balloon::bp_state xen_balloon::reserve_additional_memory() {
   const std::uint64_t total = stats.total_pages;
   if (target <= total) return bp_state::wait;  // added, but not online yet
   const std::uint64_t unit = std::max(section_size, k.config.block_size);
-  if (target - total > k.config.max_memory >> page_shift) return bp_state::canceled;
-  const std::uint64_t size = (((target - total) << page_shift) + unit - 1) / unit * unit;
+  // More than there can be is as good as all there can be, and keeps sums from wrapping.
+  const std::uint64_t credit =
+      std::min(target - total, (k.config.max_memory >> page_shift) + 1);
+  const std::uint64_t size = ((credit << page_shift) + unit - 1) / unit * unit;
   const auto range = find_hotplug_room(k, size);
   if (!range) {
     k.printk("xen:balloon: Cannot allocate new System RAM resource", log_level::warning);
