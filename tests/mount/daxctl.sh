@@ -11,13 +11,14 @@ need daxctl
 cat >steps <<'STEPS'
 set -eu
 real=/sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.1/dax0.0
-mount -t tmpfs memhp-dev /mnt
-for node in null zero dax0.0; do touch /mnt/$node; done
-mount --bind /dev/null /mnt/null
-mount --bind /dev/zero /mnt/zero
-mount --bind /dev/null /mnt/dax0.0
 numbers=$(stat -c %Hr:%Lr /dev/null)
-mount --move /mnt /dev
+mkdir host-dev
+mount --rbind /dev host-dev
+mount -t tmpfs -o mode=755 memhp-dev /dev
+for node in null dax0.0; do
+  : >>/dev/$node
+  mount --bind host-dev/null /dev/$node
+done
 mount -t tmpfs memhp-char /sys/dev/char
 ln -s "../..${real#/sys}" "/sys/dev/char/$numbers"
 
@@ -33,9 +34,9 @@ daxctl offline-memory dax0.0 >/dev/null && say offline
 daxctl online-memory --no-movable dax0.0 >/dev/null && say online
 cat /sys/devices/system/memory/memory32/valid_zones
 daxctl reconfigure-device --force --mode=devdax dax0.0 >/dev/null && say devdax
-daxctl reconfigure-device --no-online --mode=system-ram dax0.0 >/dev/null && say no-online
 daxctl disable-device dax0.0 >/dev/null && say disabled
 daxctl enable-device dax0.0 >/dev/null && say enabled
+daxctl reconfigure-device --no-online --mode=system-ram dax0.0 >/dev/null && say no-online
 STEPS
 memhp run --nodes 2 --memory 512M --dax 256M@1 --log "$scratch/run.log" -- bash steps >out 2>err ||
   fail "the steps: $(cat out err)"
@@ -48,6 +49,6 @@ offline: system-ram 0 2 / offline offline
 online: system-ram 2 2 / online online
 Normal
 devdax: devdax / 
-no-online: system-ram 0 2 / offline offline
 disabled: devdax / 
-enabled: devdax / "
+enabled: devdax / 
+no-online: system-ram 0 2 / offline offline"
