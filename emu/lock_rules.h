@@ -2,7 +2,8 @@
 //
 // A value of lock_rules describes the locking of one kernel. Each field is tested in
 // exactly one function of emu/, where the two orders stand as the straight arms of one
-// `if` or `switch`. The kernels themselves are in emu/eras.h.
+// `if` or `switch`; `design`, which also says what two locks are, once more where they are
+// made. The kernels themselves are in emu/eras.h.
 //
 // Thread safety: plain values.
 #pragma once

@@ -51,6 +51,29 @@ expect_line old.kmsg "^\[ INFO: possible circular locking dependency detected \]
 expect_line old.kmsg "^ \(s_active(#[0-9]+)?\)\{[+.]{6}\}, at: \[<[0-9a-f]{16}>\] "
 expect_line old.kmsg "^ \(mem_hotplug\.lock#2\)\{"
 
+# Seed 004: a slab cache is destroyed after a file of it was written.
+mkdir slab
+up "$scratch/slab" --era seed-004-before --lockdep on --memory 512M --log "$scratch/slab.txt"
+debug=slab/kernel/debug/memhp
+echo "box size=256" >$debug/kmem_cache_create
+echo 7 >slab/kernel/slab/box/min_partial
+echo box >$debug/kmem_cache_destroy
+sed 's/^[^;]*;//' slab/proc/kmsg >slab.kmsg
+expect_line slab.kmsg "^\[ INFO: possible circular locking dependency detected \]$"
+expect_line slab.kmsg "^ \(s_active(#[0-9]+)?\)\{[+.]{6}\}, at: \[<"
+expect_line slab.kmsg "^ \(slab_mutex\)\{\+\.\+\.\+\.\}, at: \[<"
+expect_line slab.kmsg "^ #[0-9]+:  \(cpu_hotplug\.dep_map\)\{"
+
+# Seed 003: a debugged cache is created after a CPU went down.
+mkdir key
+up "$scratch/key" --era 1f0723a4 --lockdep on --memory 512M --cpus 2 --log "$scratch/key.txt"
+echo 0 >key/devices/system/cpu/cpu1/online
+echo "box size=256 debug=U" >key/kernel/debug/memhp/kmem_cache_create
+sed 's/^[^;]*;//' key/proc/kmsg >key.kmsg
+expect_line key.kmsg "^WARNING: possible circular locking dependency detected$"
+expect_line key.kmsg "\(cpu_hotplug_lock\)\{\+\+\+\+\}-\{0:0\}, at: static_key_enable\+"
+expect_line key.kmsg "\(slab_mutex\)\{\+\.\+\.\}-\{3:3\}, at: "
+
 for era in f1037ec0 today patched; do
   remove_after_online $era $era
   expect_no_line $era.kmsg "possible circular"
