@@ -285,6 +285,7 @@ void dax_bus::register_driver(std::unique_ptr<dax_driver> driver) {
 }
 
 result<int> dax_bus::plug(std::uint64_t size, int nid, const phys_addr* start) {
+  k.locks.assert_held_device_hotplug();
   if (size == 0 || !is_aligned(size, dax_align) || !k.node_possible(nid) ||
       (start != nullptr && !is_aligned(start->value, dax_align)))
     return fail(errc::invalid_argument);

@@ -80,9 +80,9 @@ class dax_bus {
   // A device of `size` bytes whose memory belongs to node `nid`, at `start`, or at the
   // first free place if that is null; bound to device_dax. Returns its region's number.
   // invalid_argument: size or start not a multiple of dax_align, node not possible;
-  // no_space_on_device: no place left; file_exists: something else is there.
-  result<int> plug(std::uint64_t size, int nid, const phys_addr* start)
-      REQUIRES(k.locks.device_hotplug_lock);
+  // no_space_on_device: no place left; file_exists: something else is there. Requires
+  // device_hotplug_lock (asserted).
+  result<int> plug(std::uint64_t size, int nid, const phys_addr* start);
 
   // bind_store() and unbind_store(). no_such_device: no such device, or not one for this
   // driver; device_or_resource_busy: bound already; else the error of probe().
@@ -102,7 +102,7 @@ class dax_bus {
  private:
   dax_device* find(std::string_view name);
   bool matches(const dax_driver& driver, const dax_device& dev);
-  result<> device_driver_attach(dax_driver& driver, dax_device& dev) REQUIRES(!dev.lock);
+  result<> device_driver_attach(dax_driver& driver, dax_device& dev) EXCLUDES(dev.lock);
   result<> really_probe(dax_driver& driver, dax_device& dev) REQUIRES(dev.lock);
   void register_driver(std::unique_ptr<dax_driver> driver);
 
