@@ -16,6 +16,9 @@ struct memory_group {
 
   const int nid;
   const std::uint64_t max_pages;  // of the whole device
+  // MHP_MEMMAP_ON_MEMORY: what adds it allows a block to hold its own memmap. Set before
+  // the memory is added.
+  bool may_host_memmap = false;
   std::atomic<std::uint64_t> present_kernel_pages = 0;
   std::atomic<std::uint64_t> present_movable_pages = 0;
 };

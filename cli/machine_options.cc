@@ -52,17 +52,18 @@ struct machine_options::reader {
     return static_cast<int>(take(option, parse_number(text, least, most)));
   }
 
-  dimm_spec dimm(const std::string& text) {
+  // SIZE@NODE of `option`.
+  dimm_spec dimm(const std::string& option, const std::string& text) {
     const std::size_t at = text.find('@');
     if (at == std::string::npos) {
       if (error.empty())
-        error = fmt::format("--dimm '{}': write SIZE@NODE, such as 512M@1", text);
+        error = fmt::format("{} '{}': write SIZE@NODE, such as 512M@1", option, text);
       return {};
     }
     const std::string size_text = text.substr(0, at);
     const std::string node_text = text.substr(at + 1);
-    return {.size = size("--dimm", size_text),
-            .node = number("--dimm node", node_text, 0, max_nodes - 1)};
+    return {.size = size(option, size_text),
+            .node = number(option + " node", node_text, 0, max_nodes - 1)};
   }
 
   const lock_rules* era(const std::string& name) {
@@ -89,6 +90,13 @@ struct machine_options::reader {
     if (name != "online" && name != "touch" && error.empty())
       error = fmt::format("--commit '{}': write online or touch", name);
     return name == "touch" ? commit_mode::touch : commit_mode::online;
+  }
+
+  platform_kind platform(const std::string& name) {
+    const auto kind = platform_from(name);
+    if (!kind && error.empty())
+      error = fmt::format("--platform '{}': write none, hyperv, xen or pseries", name);
+    return kind.value_or(platform_kind::pc);
   }
 
   bool on_or_off(std::string_view option, const std::string& text) {
@@ -121,6 +129,11 @@ void machine_options::add_to(CLI::App& app) {
       ->group("Machine")
       ->type_name("SIZE@NODE")
       ->allow_extra_args(false);
+  app.add_option("--dax", dax_,
+                 "a dax device, which kmem makes system RAM of that node (repeatable)")
+      ->group("Machine")
+      ->type_name("SIZE@NODE")
+      ->allow_extra_args(false);
   option("--block-size", block_size_, "size of a memory block", "SIZE");
   option("--max-memory", max_memory_, "size of the physical address space", "SIZE");
   option("--possible-nodes", possible_nodes_,
@@ -147,6 +160,9 @@ void machine_options::add_to(CLI::App& app) {
   app.add_flag("--no-probe", no_probe_,
                "no memory/probe, as in kernels without ARCH_MEMORY_PROBE")
       ->group("Machine");
+  option("--platform", platform_,
+         "whose guest it is, and so how else memory is added: none, hyperv, xen, pseries",
+         "KIND");
   option("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small", "KIND");
   option("--commit", commit_,
          "take them from the host when onlining or at first touch: "
@@ -175,7 +191,9 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.nodes = read.number("--nodes", nodes_, 1, max_nodes);
   config.memory = read.size("--memory", memory_);
   config.movablecore = read.size("--movablecore", movablecore_);
-  for (const std::string& text : dimms_) config.dimms.push_back(read.dimm(text));
+  for (const std::string& text : dimms_)
+    config.dimms.push_back(read.dimm("--dimm", text));
+  for (const std::string& text : dax_) config.dax.push_back(read.dimm("--dax", text));
   config.block_size = read.size("--block-size", block_size_);
   config.max_memory = read.size("--max-memory", max_memory_);
   config.possible_nodes = read.number("--possible-nodes", possible_nodes_, 0, max_nodes);
@@ -191,6 +209,7 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.movable_node = movable_node_;
   config.memmap_on_memory = memmap_on_memory_;
   config.probe = !no_probe_;
+  config.platform = read.platform(platform_);
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);
   made.lockdep = read.on_or_off("--lockdep", lockdep_);

@@ -39,6 +39,7 @@ class machine_options {
   std::string memory_ = "1G";
   std::string movablecore_ = "0";
   std::vector<std::string> dimms_;
+  std::vector<std::string> dax_;
   std::string block_size_ = "128M";
   std::string max_memory_ = "1T";
   std::string possible_nodes_ = "0";
@@ -51,6 +52,7 @@ class machine_options {
   bool movable_node_ = false;
   bool memmap_on_memory_ = false;
   bool no_probe_ = false;
+  std::string platform_ = "none";
   std::string backing_ = "auto";
   std::string commit_ = "online";
   std::string era_ = "patched";

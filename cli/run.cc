@@ -105,7 +105,8 @@ class run_command final : public command {
         },
         signals.fd());
     if (!worker) return worker;
-    auto parts = take_parts(sys_dir, {machine_parts.begin(), machine_parts.end()});
+    auto parts = take_parts(sys_dir, {machine_parts.begin(), machine_parts.end()},
+                            {platform_parts.begin(), platform_parts.end()});
     umount2(sys_dir, MNT_DETACH);
     auto placed = parts
                       ? place_parts(*parts, sys_dir)

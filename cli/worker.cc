@@ -141,6 +141,10 @@ class worker {
         .stats = &plan_.segment->stats(),
         .run_work =
             [&work](std::function<void()> function) { work.run(std::move(function)); },
+        .after =
+            [&work](unsigned ms, std::function<void()> function) {
+              work.run_after(std::chrono::milliseconds{ms}, std::move(function));
+            },
         .now =
             [] {
               struct timespec now{};

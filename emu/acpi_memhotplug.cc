@@ -31,7 +31,6 @@ class acpi_memory_device final : public device {
 namespace {
 
 constexpr unsigned status_present = 15;  // _STA: present, enabled, shown, functioning
-constexpr std::uint64_t hotplug_base = 4 * GiB;
 
 acpi_memory_device& to_slot(kobject& object) {
   return static_cast<acpi_memory_device&>(object);
@@ -162,25 +161,18 @@ acpi_memory_device* acpi_memhotplug::free_slot() {
   return dev.get();
 }
 
-result<phys_range> acpi_memhotplug::find_room(std::uint64_t size) const {
-  if (size > k.config.max_memory) return fail(errc::no_space_on_device);
-  for (phys_range at{{hotplug_base}, size}; at.end().value <= k.config.max_memory;
-       at.start = at.start + k.config.block_size)
-    if (k.iomem.is_free(at)) return at;
-  return fail(errc::no_space_on_device);
-}
-
 result<int> acpi_memhotplug::plug(std::uint64_t size, int nid) {
   k.locks.assert_held_device_hotplug();
   if (size == 0 || !is_aligned(size, k.config.block_size) || !k.node_possible(nid))
     return fail(errc::invalid_argument);
-  const auto range = find_room(size);
+  const auto range = find_hotplug_room(k, size);
   if (!range) return fail(range.error());
   guard scan{k.locks.acpi_scan_lock};
   acpi_memory_device* const slot = free_slot();
   if (slot == nullptr) return fail(errc::no_space_on_device);
 
   auto group = std::make_shared<memory_group>(nid, size >> page_shift);
+  group->may_host_memmap = true;
   if (auto ok = add_memory(k, nid, *range, group); !ok) return fail(ok.error());
   slot->range = *range;
   slot->present = true;

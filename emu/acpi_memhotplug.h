@@ -39,7 +39,6 @@ class acpi_memhotplug final : public kobject {
  private:
   // Null if all are taken.
   acpi_memory_device* free_slot() REQUIRES(k.locks.device_hotplug_lock);
-  result<phys_range> find_room(std::uint64_t size) const;
 
   const bus_type bus_;
   const kernfs_ref dir_;  // devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "emu/acpi_memhotplug.h"
+#include "emu/dax_bus.h"
 #include "emu/memory_device.h"
 #include "emu/memory_hotplug.h"
 #include "emu/parse.h"
@@ -25,6 +26,11 @@ plug_dimm      "size=SIZE node=N": plugs a memory module into node N. Its blocks
                in bytes or with K, M, G, T behind it, and whole memory blocks.
                EINVAL bad words, size or node; ENOSPC no address or slot left.
                To take it out again: echo 1 > .../PNP0C80:NN/eject, NN is its slot.
+plug_dax       "size=SIZE node=N [start=ADDRESS]": a dax device appears, bound to device_dax;
+               node N is where its memory goes once kmem has it. SIZE and ADDRESS are
+               multiples of 2M: the whole memory blocks inside become system RAM.
+               EINVAL, ENOSPC as above; EEXIST if something else is at ADDRESS.
+               echo daxN.0 > /sys/bus/dax/drivers/device_dax/unbind, then to kmem/new_id.
 remove_block   "N" or "memoryN": removes a probed block, for which sysfs has no remover.
                EBUSY unless it is offline, ENODEV if there is none, EPERM if it belongs
                to a DIMM or was there at boot.
@@ -49,6 +55,10 @@ kmem_cache_destroy "NAME": EBUSY while it has objects.
 torture_onoff      "COUNT": takes CPU after CPU down and up again, so many times.
 torture_stats      "COUNT": creates and destroys a cache with debug=U, so many times. Run
                both at once: what the kernel's rcutorture did when it met a deadlock.
+hv_balloon     with --platform hyperv: "hot_add ADDRESS PAGES" is what the host asks for; a
+               kworker adds it, 128M (or a block) at a time, and waits after each until a
+               block went online, or 5 s; "expire" ends that wait. EINVAL unless whole
+               sections, EPERM after one was added where something is.
 uevents        the last 1024 uevents, oldest first, one a line.
 proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_stats and
                lock_stat (0 clears) in the formats of /proc; kmsg, what the kernel said;
@@ -71,34 +81,59 @@ result<std::string> uevents_show(kobject& object, task&) {
   return kernel_of(object).uevents.text();
 }
 
-// --- plug_dimm -------------------------------------------------------------------------
+// --- plug_dimm, plug_dax
+// -------------------------------------------------------------------------
 
-result<dimm_spec> parse_dimm(std::string_view data) {
-  std::optional<std::uint64_t> size;
-  std::optional<std::uint64_t> node;
+struct plug_request {
+  std::uint64_t size = 0;
+  int node = 0;
+  std::optional<phys_addr> start;
+};
+
+// "size=SIZE node=N", and start=ADDRESS where that may be said.
+result<plug_request> parse_plug(std::string_view data, bool with_start) {
+  plug_request wanted;
+  bool sized = false;
   for (const std::string_view word : words_of(data)) {
     const auto equals = std::min(word.find('='), word.size());
+    const std::string_view key = word.substr(0, equals);
     const auto value = memparse(word.substr(std::min(equals + 1, word.size())));
     if (!value) return fail(value.error());
-    if (word.substr(0, equals) == "size")
-      size = *value;
-    else if (word.substr(0, equals) == "node" && *value < max_nodes)
-      node = *value;
-    else
+    if (key == "size") {
+      wanted.size = *value;
+      sized = true;
+    } else if (key == "node" && *value < max_nodes) {
+      wanted.node = static_cast<int>(*value);
+    } else if (key == "start" && with_start) {
+      wanted.start = phys_addr{*value};
+    } else {
       return fail(errc::invalid_argument);
+    }
   }
-  if (!size) return fail(errc::invalid_argument);
-  return dimm_spec{.size = *size, .node = static_cast<int>(node.value_or(0))};
+  if (!sized) return fail(errc::invalid_argument);
+  return wanted;
 }
 
 result<std::size_t> plug_dimm_store(kobject& object, std::string_view data, task&) {
-  const auto dimm = parse_dimm(data);
+  const auto dimm = parse_plug(data, false);
   if (!dimm) return fail(dimm.error());
   kernel& k = kernel_of(object);
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const auto slot = k.acpi->plug(dimm->size, dimm->node);
   k.locks.unlock_device_hotplug_sysfs();
   if (!slot) return fail(slot.error());
+  return data.size();
+}
+
+result<std::size_t> plug_dax_store(kobject& object, std::string_view data, task&) {
+  const auto wanted = parse_plug(data, true);
+  if (!wanted) return fail(wanted.error());
+  kernel& k = kernel_of(object);
+  if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
+  const auto region =
+      k.dax->plug(wanted->size, wanted->node, wanted->start ? &*wanted->start : nullptr);
+  k.locks.unlock_device_hotplug_sysfs();
+  if (!region) return fail(region.error());
   return data.size();
 }
 
@@ -196,6 +231,8 @@ constexpr std::array memhp_attrs = {
               .mode = 0200,
               .store = plug_dimm_store,
               .store_sleeps = true},
+    attribute{
+        .name = "plug_dax", .mode = 0200, .store = plug_dax_store, .store_sleeps = true},
     attribute{.name = "remove_block",
               .mode = 0200,
               .store = remove_block_store,

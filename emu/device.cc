@@ -14,11 +14,13 @@ device& to_device(kobject& object) {
   return static_cast<device&>(object);
 }
 
-// uevent_show() of a device without variables; it takes the device lock all the same.
+// Takes the device lock also where a device has no variables.
 result<std::string> uevent_show(kobject& object, task&) {
   device& dev = to_device(object);
   guard hold{dev.lock};
-  return std::string{};
+  std::string text;
+  for (const std::string& variable : dev.uevent_variables()) text += variable + "\n";
+  return text;
 }
 
 result<std::size_t> uevent_store(kobject& object, std::string_view data, task&) {
@@ -179,7 +181,9 @@ std::string devpath(device& dev) {
 void device_uevent(device& dev, std::string_view action,
                    const std::vector<std::string>& extra) {
   if (dev.bus == nullptr || dev.uevent_suppress) return;
-  dev.k.uevents.send(action, devpath(dev), dev.bus->name, extra);
+  std::vector<std::string> variables = dev.uevent_variables();
+  variables.insert(variables.end(), extra.begin(), extra.end());
+  dev.k.uevents.send(action, devpath(dev), dev.bus->name, variables);
 }
 
 namespace {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "blocks/result.h"
 #include "emu/kernfs.h"
@@ -56,6 +57,9 @@ class device : public kobject {
   std::atomic<bool> uevent_suppress = false;
   // dev->offline_disabled; may change at any time.
   std::atomic<bool> offline_disabled = false;
+
+  // dev_uevent(): the variables of its events, "KEY=value", and what `uevent` shows.
+  virtual std::vector<std::string> uevent_variables() const { return {}; }
 
   // Bus callbacks; only called where supports_offline() is true.
   virtual bool supports_offline() const { return false; }

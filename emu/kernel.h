@@ -36,11 +36,15 @@ class memory_subsystem;
 class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
+class dax_bus;
 class debug_files;
+class dlpar;
+class hv_balloon;
 class memtrace;
 class proc_files;
 class slab_allocator;
 class slab_debug_files;
+class xen_balloon;
 
 // memory_hotplug.online_policy.
 enum class online_policy : std::uint8_t { contig_zones, auto_movable };
@@ -66,6 +70,7 @@ struct kernel {
   phys_memory& memory;
   machine_stats& stats;
   const std::function<void(const std::string&)> log;
+  const std::function<void(unsigned ms, std::function<void()>)> after;  // may be null
   const numa_topology topology;
   std::vector<std::unique_ptr<pglist_data>> nodes;  // every possible node, by number
 
@@ -108,6 +113,11 @@ struct kernel {
   std::unique_ptr<memtrace> trace;  // kernel/debug/powerpc/memtrace
   std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<proc_files> proc;
+  std::unique_ptr<dax_bus> dax;
+  // Of the platform: null on others.
+  std::unique_ptr<hv_balloon> hv;
+  std::unique_ptr<xen_balloon> xen;
+  std::unique_ptr<dlpar> pseries;
   std::unique_ptr<kobject> module;  // module/memory_hotplug
 
   // pr_info() and pr_warn(): to the log and to proc/kmsg, a record for each line.

@@ -7,8 +7,11 @@
 #include "emu/acpi_memhotplug.h"
 #include "emu/boot.h"
 #include "emu/cpu_device.h"
+#include "emu/dax_bus.h"
 #include "emu/debug_files.h"
+#include "emu/dlpar.h"
 #include "emu/eras.h"
+#include "emu/hv_balloon.h"
 #include "emu/kernel.h"
 #include "emu/memory_device.h"
 #include "emu/memtrace.h"
@@ -17,6 +20,7 @@
 #include "emu/proc_files.h"
 #include "emu/slab.h"
 #include "emu/slab_debug_files.h"
+#include "emu/xen_balloon.h"
 #include "locks/guards.h"
 
 namespace memhp {
@@ -47,17 +51,30 @@ void register_boot_nodes(kernel& k) {
   }
 }
 
-std::string plug_error(const dimm_spec& dimm, errc error) {
-  return "cannot plug a DIMM into node " + std::to_string(dimm.node) + ": " +
-         std::make_error_code(error).message();
+std::string plug_error(std::string_view what, int node, errc error) {
+  return "cannot plug a " + std::string{what} + " into node " + std::to_string(node) +
+         ": " + std::make_error_code(error).message();
 }
 
 std::expected<void, std::string> plug_dimms(kernel& k) {
   guard hold{k.locks.device_hotplug_lock};
   for (const dimm_spec& dimm : k.config.dimms)
     if (auto slot = k.acpi->plug(dimm.size, dimm.node); !slot)
-      return std::unexpected{plug_error(dimm, slot.error())};
+      return std::unexpected{plug_error("DIMM", dimm.node, slot.error())};
+  for (const dimm_spec& dax : k.config.dax)
+    if (auto region = k.dax->plug(dax.size, dax.node, nullptr); !region)
+      return std::unexpected{plug_error("dax device", dax.node, region.error())};
   return {};
+}
+
+void add_platform(kernel& k) {
+  switch (k.config.platform) {
+    using enum platform_kind;
+    case pc: return;
+    case hyperv: k.hv = std::make_unique<hv_balloon>(k); return;
+    case xen: k.xen = std::make_unique<xen_balloon>(k); return;
+    case pseries: k.pseries = std::make_unique<dlpar>(k); return;
+  }
 }
 
 }  // namespace
@@ -68,6 +85,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       memory{environment.memory != nullptr ? *environment.memory : nothing},
       stats{environment.stats != nullptr ? *environment.stats : own_stats},
       log{std::move(environment.printk)},
+      after{std::move(environment.after)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
       locks{config.rules},
@@ -90,6 +108,8 @@ kernel::kernel(machine_config c, machine_environment environment)
   trace = std::make_unique<memtrace>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);
+  dax = std::make_unique<dax_bus>(*this);
+  add_platform(*this);
   add_module_parameters(*this);
   auto_online = *online_type_from(config.auto_online);
 }
@@ -108,6 +128,7 @@ std::expected<std::unique_ptr<machine>, std::string> machine::boot(
   std::unique_ptr<machine> booted{new machine{std::move(config), std::move(environment)}};
   register_boot_nodes(*booted->kernel_);
   if (auto ok = boot_memory(*booted->kernel_); !ok) return std::unexpected{ok.error()};
+  if (booted->kernel_->xen) booted->kernel_->xen->boot();
   if (auto ok = plug_dimms(*booted->kernel_); !ok) return std::unexpected{ok.error()};
   return booted;
 }

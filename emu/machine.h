@@ -9,7 +9,9 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "blocks/phys_memory.h"
@@ -29,6 +31,17 @@ struct dimm_spec {
   int node = 0;
 };
 
+// Whose guest the machine is, beyond what every PC has: which way of adding memory it has
+// besides DIMMs.
+enum class platform_kind : std::uint8_t {
+  pc,
+  hyperv,   // emu/hv_balloon.h
+  xen,      // emu/xen_balloon.h
+  pseries,  // emu/dlpar.h
+};
+// "none" for a PC, and the other names; nullopt for anything else.
+std::optional<platform_kind> platform_from(std::string_view word);
+
 struct machine_config {
   int nodes = 1;           // nodes with boot memory
   int possible_nodes = 0;  // nodes that memory may be plugged into; 0: no more than
@@ -36,6 +49,7 @@ struct machine_config {
   std::uint64_t memory = 1 * GiB;  // boot memory of each node, bytes
   std::uint64_t movablecore = 0;   // boot memory that goes to zone Movable, bytes
   std::vector<dimm_spec> dimms;    // plugged at start
+  std::vector<dimm_spec> dax;      // dax devices, bound to device_dax; after the DIMMs
   std::uint64_t block_size = 128 * MiB;
   std::uint64_t max_memory = 1 * TiB;  // size of the physical address space, bytes
   // CPU numbers of each node. Empty: `cpus` CPUs dealt out to the nodes in turn.
@@ -51,6 +65,7 @@ struct machine_config {
   bool movable_node = false;      // fresh memory goes to zone Movable by default
   bool memmap_on_memory = false;  // a block of its own holds its memmap
   bool probe = true;              // memory/probe exists, as with CONFIG_ARCH_MEMORY_PROBE
+  platform_kind platform = platform_kind::pc;
   lock_rules rules = patched;
 };
 
@@ -65,6 +80,9 @@ struct machine_environment {
   // Runs work of the kernel's workqueues, now or later, on any thread. Null: work
   // waits in the machine until flush_workqueues().
   std::function<void(std::function<void()>)> run_work;
+  // Runs a function after so many milliseconds, as a timer would, with no lock held; it
+  // may be forgotten when the machine ends. Null: never.
+  std::function<void(unsigned ms, std::function<void()>)> after;
   kernfs_root::clock_fn now = nullptr;
   // Told every uevent: "add@/devices/..." and its KEY=value lines, newline separated.
   std::function<void(const std::string&)> uevent;

@@ -7,6 +7,7 @@
 #include "blocks/numa_topology.h"
 #include "emu/acpi_memhotplug.h"
 #include "emu/boot.h"
+#include "emu/dax_bus.h"
 #include "emu/machine.h"
 #include "emu/module_parameters.h"
 
@@ -51,8 +52,9 @@ check check_sizes(const machine_config& c) {
 
 int possible_nodes(const machine_config& c) {
   int count = std::max(c.nodes, c.possible_nodes);
-  for (const dimm_spec& dimm : c.dimms)
-    count = std::max(count, std::min<int>(dimm.node, max_nodes) + 1);
+  for (const auto* plugged : {&c.dimms, &c.dax})
+    for (const dimm_spec& one : *plugged)
+      count = std::max(count, std::min<int>(one.node, max_nodes) + 1);
   return count;
 }
 
@@ -85,12 +87,24 @@ check check_dimms(const machine_config& c) {
     // Kept below a sum that would wrap: one byte too much says it all.
     plugged += std::min(dimm.size, c.max_memory + 1);
   }
+  for (const dimm_spec& dax : c.dax) {
+    if (dax.size == 0 || !is_aligned(dax.size, dax_align))
+      return wrong("dax device of {}: its size must be a multiple of {}",
+                   size_text(dax.size), size_text(dax_align));
+    if (dax.node < 0)
+      return wrong("dax device in node {}: write a node from 0 to {}", dax.node,
+                   max_nodes - 1);
+    // Each begins with a block.
+    const std::uint64_t blocks = dax.size / c.block_size + (dax.size % c.block_size != 0);
+    plugged += std::min(blocks * c.block_size, c.max_memory + 1);
+  }
   const auto boot = boot_memory_map(c);
   const std::uint64_t start =
       std::max(boot.empty() ? 0 : boot.back().range.end().value, 4 * GiB);
   if (plugged != 0 && (start > c.max_memory || plugged > c.max_memory - start))
     return wrong(
-        "DIMMs of {} above {} do not fit below max memory {}: raise --max-memory",
+        "DIMMs and dax devices of {} above {} do not fit below max memory {}: raise "
+        "--max-memory",
         size_text(plugged), size_text(start), size_text(c.max_memory));
   return {};
 }
@@ -139,6 +153,15 @@ numa_topology_spec topology_spec(const machine_config& c) {
   spec.node_cpus.resize(
       std::max(spec.node_cpus.size(), static_cast<std::size_t>(spec.nodes)));
   return spec;
+}
+
+std::optional<platform_kind> platform_from(std::string_view word) {
+  using enum platform_kind;
+  if (word == "none") return pc;
+  if (word == "hyperv") return hyperv;
+  if (word == "xen") return xen;
+  if (word == "pseries") return pseries;
+  return std::nullopt;
 }
 
 check validate(const machine_config& config) {

@@ -271,7 +271,8 @@ std::uint64_t memmap_pages_on(const kernel& k, phys_range range,
                               const memory_group* dimm) {
   constexpr std::uint64_t huge_page = 2 * MiB;
   const std::uint64_t memmap_size = range.nr_pages() * sizeof(page);
-  const bool fits = dimm != nullptr && range.size == k.config.block_size &&
+  const bool fits = dimm != nullptr && dimm->may_host_memmap &&
+                    range.size == k.config.block_size &&
                     is_aligned(memmap_size, huge_page);
   return k.config.memmap_on_memory && fits ? memmap_size >> page_shift : 0;
 }

@@ -19,18 +19,20 @@ void sync_memory_stats(kernel& k) {
   k.stats.memmap_bytes.store(k.pages.bytes(), std::memory_order_relaxed);
 }
 
+constexpr phys_addr hotplug_base{4 * GiB};
+
 std::string mem_range(phys_range range) {
   return fmt::format("[mem {:#018x}-{:#018x}]", range.start.value, range.end().value - 1);
 }
 
 // register_memory_resource().
-result<> register_memory_resource(kernel& k, phys_range range) {
+result<> register_memory_resource(kernel& k, phys_range range, std::string_view name) {
   constexpr std::uint64_t limit = 1ULL << max_physmem_bits;
   if (range.start.value >= limit || range.size > limit - range.start.value)
     return fail(errc::argument_list_too_long);
   if (range.end().value > k.config.max_memory) return fail(errc::file_exists);
-  if (auto ok = k.iomem.request(range, "System RAM"); !ok) {
-    k.printk("System RAM resource " + mem_range(range) + " cannot be added");
+  if (auto ok = k.iomem.request(range, name); !ok) {
+    k.printk(fmt::format("{} resource {} cannot be added", name, mem_range(range)));
     return ok;
   }
   return {};
@@ -89,9 +91,10 @@ result<> add_and_online(kernel& k, int nid, phys_range range,
 }
 
 result<> add_memory_resource(kernel& k, int nid, phys_range range,
-                             const std::shared_ptr<memory_group>& group) {
+                             const std::shared_ptr<memory_group>& group,
+                             std::string_view resource) {
   k.locks.assert_may_add();  // rule 1
-  if (auto ok = register_memory_resource(k, range); !ok) return ok;
+  if (auto ok = register_memory_resource(k, range, resource); !ok) return ok;
   auto ok = check_hotplug_memory_range(k, range);
   if (ok && !k.node_possible(nid)) ok = fail(errc::invalid_argument);
   if (ok) ok = add_and_online(k, nid, range, group);
@@ -157,23 +160,33 @@ result<> migrate_pages(kernel& k, memory_block& block, task& by) {
 
 }  // namespace
 
+result<phys_range> find_hotplug_room(const kernel& k, std::uint64_t size) {
+  if (size > k.config.max_memory) return fail(errc::no_space_on_device);
+  for (phys_range at{hotplug_base, size}; at.end().value <= k.config.max_memory;
+       at.start = at.start + k.config.block_size)
+    if (k.iomem.is_free(at)) return at;
+  return fail(errc::no_space_on_device);
+}
+
 result<> add_memory(kernel& k, int nid, phys_range range,
-                    const std::shared_ptr<memory_group>& group) {
-  return add_memory_resource(k, nid, range, group);
+                    const std::shared_ptr<memory_group>& group,
+                    std::string_view resource) {
+  return add_memory_resource(k, nid, range, group, resource);
 }
 
 result<> add_memory_by(adder who, kernel& k, int nid, phys_range range,
-                       const std::shared_ptr<memory_group>& group) {
+                       const std::shared_ptr<memory_group>& group,
+                       std::string_view resource) {
   if (k.rules.add == add_memory_locks::mem_hotplug_lock_only)
-    return add_memory_resource(k, nid, range, group);
+    return add_memory_resource(k, nid, range, group, resource);
   if (who == adder::probe) {
     if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
-    auto ok = add_memory_resource(k, nid, range, group);
+    auto ok = add_memory_resource(k, nid, range, group, resource);
     k.locks.unlock_device_hotplug_sysfs();
     return ok;
   }
   guard hold{k.locks.device_hotplug_lock};
-  return add_memory_resource(k, nid, range, group);
+  return add_memory_resource(k, nid, range, group, resource);
 }
 
 result<> remove_memory(kernel& k, phys_range range) {

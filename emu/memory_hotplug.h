@@ -10,6 +10,8 @@
 // Mirrors mm/memory_hotplug.c (6.1) and seeds 000 and 002.
 #pragma once
 
+#include <string_view>
+
 #include "blocks/memory_block.h"
 #include "blocks/result.h"
 #include "emu/kernel.h"
@@ -17,13 +19,22 @@
 
 namespace memhp {
 
+// Where memory without a firmware's address of its own goes: the first `size` bytes from
+// 4 GiB on that nobody has, beginning with a block. no_space_on_device.
+result<phys_range> find_hotplug_room(const kernel& k, std::uint64_t size);
+
+// /proc/iomem's name of plain memory, and of memory that a driver manages.
+inline constexpr std::string_view system_ram = "System RAM";
+
 // __add_memory(): makes [range) exist on node `nid`, as offline blocks, or onlines them
-// as auto_online_blocks says; `group` may be null.
+// as auto_online_blocks says; `group` may be null. Another `resource` than system_ram is
+// add_memory_driver_managed().
 // Errors: argument_list_too_long (E2BIG) beyond what the architecture can address,
 // file_exists if something else is there, invalid_argument if misaligned or the node is
 // not possible, not_enough_memory. A block that then fails to go online is no error.
 result<> add_memory(kernel& k, int nid, phys_range range,
-                    const std::shared_ptr<memory_group>& group = nullptr)
+                    const std::shared_ptr<memory_group>& group = nullptr,
+                    std::string_view resource = system_ram)
     REQUIRES(k.locks.device_hotplug_lock);
 
 // Who adds memory without device_hotplug_lock held: a write to `probe`, whose active
@@ -33,7 +44,8 @@ enum class adder : std::uint8_t { probe, driver };
 // add_memory() as the kernel's drivers call it, and what `probe` does: takes
 // device_hotplug_lock first, in kernels that do (lock_rules::add).
 result<> add_memory_by(adder who, kernel& k, int nid, phys_range range,
-                       const std::shared_ptr<memory_group>& group = nullptr);
+                       const std::shared_ptr<memory_group>& group = nullptr,
+                       std::string_view resource = system_ram);
 
 // __remove_memory(): device_or_resource_busy, and nothing changed, unless every block of
 // the range is offline.

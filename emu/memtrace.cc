@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "emu/memory_device.h"
 #include "emu/memory_hotplug.h"
@@ -100,16 +101,53 @@ std::vector<phys_range> candidates(kernel& k, int nid, std::uint64_t size) {
 
 }  // namespace
 
-memtrace::memtrace(kernel& kern) : k{kern} {
-  const kernfs_ref dir = k.sysfs.make_path("kernel/debug/powerpc/memtrace");
-  (void)k.sysfs.create_file(*dir, enable_attr, *this);
+class memtrace::region final : public kobject {
+ public:
+  region(kernel& kern, kernfs_node& parent, phys_range where, int node);
+
+  const phys_range range;
+  const int nid;
+  const kernfs_ref dir;
+
+  static result<std::string> start_show(kobject& object, task&) {
+    return fmt::format("{:#018x}\n", static_cast<region&>(object).range.start.value);
+  }
+  static result<std::string> size_show(kobject& object, task&) {
+    return fmt::format("{:#018x}\n", static_cast<region&>(object).range.size);
+  }
+};
+
+namespace {
+
+template <class Region>
+constexpr std::array region_attrs = {
+    attribute{.name = "trace", .mode = 0600},
+    attribute{.name = "start", .mode = 0400, .show = Region::start_show},
+    attribute{.name = "size", .mode = 0400, .show = Region::size_show},
+};
+
+}  // namespace
+
+memtrace::region::region(kernel& kern, kernfs_node& parent, phys_range where, int node)
+    : range{where},
+      nid{node},
+      dir{*kern.sysfs.create_dir(parent, fmt::format("{:08x}", node), this)} {
+  for (const attribute& attr : region_attrs<region>)
+    (void)kern.sysfs.create_file(*dir, attr, *this);
 }
+
+memtrace::memtrace(kernel& kern)
+    : k{kern}, dir_{kern.sysfs.make_path("kernel/debug/powerpc/memtrace")} {
+  (void)k.sysfs.create_file(*dir_, enable_attr, *this);
+}
+
+memtrace::~memtrace() = default;
 
 bool memtrace::take_from_node(int nid, std::uint64_t size, task& by) {
   for (const phys_range range : candidates(k, nid, size)) {
     if (by.signal_pending()) return false;
     if (!offline_and_remove(k, range, by)) continue;
-    taken_.push_back({range, nid});
+    taken_.push_back(std::make_unique<region>(k, *dir_, range, nid));
     return true;
   }
   return false;
@@ -117,12 +155,13 @@ bool memtrace::take_from_node(int nid, std::uint64_t size, task& by) {
 
 result<> memtrace::give_back() {
   while (!taken_.empty()) {
-    const region back = taken_.back();
-    auto group = std::make_shared<memory_group>(back.nid, back.range.nr_pages());
-    if (auto ok = add_memory_by(adder::driver, k, back.nid, back.range, group); !ok)
-      return ok;
+    const phys_range range = taken_.back()->range;
+    const int nid = taken_.back()->nid;
+    auto group = std::make_shared<memory_group>(nid, range.nr_pages());
+    if (auto ok = add_memory_by(adder::driver, k, nid, range, group); !ok) return ok;
+    k.sysfs.remove(*taken_.back()->dir);
     taken_.pop_back();
-    online_added(k, back.range);
+    online_added(k, range);
   }
   return {};
 }

@@ -4,7 +4,9 @@
 // A size written there is taken from each node that has so much online boot memory in one
 // piece, from its top, block by block: offlined without going through the device, removed
 // once all of it is offline, and gone from the tree. 0 gives everything back: added and
-// onlined again. A read says what was asked for.
+// onlined again. A read says what was asked for. memtrace/NODE/{start,size} tell what was
+// taken of a node; NODE/trace, where the traces would be read, answers EIO: no hardware
+// writes any.
 //
 // It is here because it is the caller that broke rule 3 of memory hotplug longest
 // (lock_rules::memtrace_online and memtrace_offline). Blocks that it gave back belong to
@@ -26,6 +28,7 @@ namespace memhp {
 class memtrace final : public kobject {
  public:
   explicit memtrace(kernel& k);
+  ~memtrace() override;
 
   kernel& k;
 
@@ -35,17 +38,15 @@ class memtrace final : public kobject {
   std::uint64_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
-  struct region {
-    phys_range range;
-    int nid;
-  };
+  class region;  // what one node gave, and its directory
 
   bool take_from_node(int nid, std::uint64_t size, task& by) REQUIRES(lock_);
   result<> give_back() REQUIRES(lock_);
 
+  const kernfs_ref dir_;
   static constexpr lock_class_key lock_key{.name = "memtrace_mutex"};
   tracked_mutex lock_{lock_key};
-  std::vector<region> taken_ GUARDED_BY(lock_);
+  std::vector<std::unique_ptr<region>> taken_ GUARDED_BY(lock_);
   atomic_cell<std::uint64_t> size_{"memtrace_size", 0};  // written under lock_
 };
 

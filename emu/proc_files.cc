@@ -37,6 +37,10 @@ result<std::string> kmsg_show(kobject& object, task&) {
   return static_cast<proc_files&>(object).k.messages.text();
 }
 
+result<std::string> iomem_show(kobject& object, task&) {
+  return static_cast<proc_files&>(object).k.iomem.text();
+}
+
 result<std::string> lock_stat_enabled_show(kobject&, task&) {
   return std::string{lock_stat::on() ? "1\n" : "0\n"};
 }
@@ -65,6 +69,7 @@ constexpr std::array proc_attrs = {
               .store = lock_stat_store,
               .unbounded = true},
     attribute{.name = "kmsg", .mode = 0400, .show = kmsg_show, .unbounded = true},
+    attribute{.name = "iomem", .mode = 0444, .show = iomem_show, .unbounded = true},
 };
 
 constexpr attribute lock_stat_enabled_attr{.name = "lock_stat",

@@ -4,6 +4,7 @@
 //   lockdep, lockdep_chains, lockdep_stats   classes, orders, figures of the validator
 //   lock_stat                                waits and holds by class; writing 0 clears
 //   kmsg                                     the log; reading never waits
+//   iomem                                    who owns which physical addresses
 //   sys/kernel/lock_stat                     0 or 1: whether waits and holds are counted,
 //                                            which needs the validator too
 //

@@ -4,6 +4,9 @@
 // Thread safety: any thread. Mirrors kernel/resource.c (6.1) as far as hotplug needs it.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,51 +20,95 @@ namespace memhp {
 
 class resource_tree {
  public:
-  // request_resource(): file_exists if any byte of the range is taken, or if it has none.
-  result<> request(phys_range range, std::string_view name) {
+  // A range that is not busy may be divided further among its owner's children.
+  enum class use : std::uint8_t { busy, divisible };
+
+  // request_mem_region(): file_exists if any byte of the range is taken, or if it has
+  // none. Inside a divisible range it becomes a child of that.
+  result<> request(phys_range range, std::string_view name, use how = use::busy) {
     guard hold{lock_};
     if (range.size == 0) return fail(errc::file_exists);
-    const auto after = taken_.lower_bound(range.start);
-    if (after != taken_.end() && after->second.range.overlaps(range))
-      return fail(errc::file_exists);
-    if (after != taken_.begin() && std::prev(after)->second.range.overlaps(range))
-      return fail(errc::file_exists);
-    taken_.emplace(range.start, entry{range, std::string{name}});
+    level* at = &top_;
+    while (entry* const other = overlapping(*at, range)) {
+      const bool inside =
+          other->range.start <= range.start && range.end() <= other->range.end();
+      if (other->how == use::busy || !inside) return fail(errc::file_exists);
+      at = &other->children;
+    }
+    at->emplace(range.start, entry{range, std::string{name}, how, {}});
     return {};
   }
 
   // release_mem_region_adjustable(): of a range that was requested whole, or of a part of
-  // one, whose rest stays taken.
+  // one, whose rest stays taken. Of several in each other the innermost goes.
   void release(phys_range range) {
     guard hold{lock_};
-    auto at = taken_.upper_bound(range.start);
-    if (at == taken_.begin()) return;
-    const entry whole = (--at)->second;
-    if (range.end() > whole.range.end()) return;
-    taken_.erase(at);
-    const auto keep = [&](phys_addr start, phys_addr end) REQUIRES(lock_) {
+    level* at = &top_;
+    entry* whole = covering(*at, range);
+    if (whole == nullptr) return;
+    while (entry* const child = covering(whole->children, range)) {
+      at = &whole->children;
+      whole = child;
+    }
+    const entry gone = *whole;
+    at->erase(gone.range.start);
+    const auto keep = [&](phys_addr start, phys_addr end) {
       if (start < end)
-        taken_.emplace(start, entry{{start, end.value - start.value}, whole.name});
+        at->emplace(start,
+                    entry{{start, end.value - start.value}, gone.name, gone.how, {}});
     };
-    keep(whole.range.start, range.start);
-    keep(range.end(), whole.range.end());
+    keep(gone.range.start, range.start);
+    keep(range.end(), gone.range.end());
   }
 
   bool is_free(phys_range range) const {
     guard hold{lock_};
-    const auto after = taken_.lower_bound(range.start);
-    if (after != taken_.end() && after->second.range.overlaps(range)) return false;
-    return after == taken_.begin() || !std::prev(after)->second.range.overlaps(range);
+    return overlapping(top_, range) == nullptr;
+  }
+
+  // /proc/iomem: one range a line, children indented below their parent.
+  std::string text() const {
+    guard hold{lock_};
+    std::string lines;
+    print(top_, "", lines);
+    return lines;
   }
 
  private:
+  struct entry;
+  using level = std::map<phys_addr, entry>;
   struct entry {
     phys_range range;
     std::string name;
+    use how = use::busy;
+    level children;
   };
+
+  template <class Level>
+  static auto overlapping(Level& at, phys_range range) -> decltype(&at.begin()->second) {
+    const auto after = at.lower_bound(range.start);
+    if (after != at.begin() && std::prev(after)->second.range.overlaps(range))
+      return &std::prev(after)->second;
+    if (after != at.end() && after->second.range.overlaps(range)) return &after->second;
+    return nullptr;
+  }
+  static entry* covering(level& at, phys_range range) {
+    const auto after = at.upper_bound(range.start);
+    if (after == at.begin()) return nullptr;
+    entry& found = std::prev(after)->second;
+    return range.end() <= found.range.end() ? &found : nullptr;
+  }
+  static void print(const level& at, const std::string& indent, std::string& lines) {
+    for (const auto& [start, one] : at) {
+      lines += fmt::format("{}{:08x}-{:08x} : {}\n", indent, start.value,
+                           one.range.end().value - 1, one.name);
+      print(one.children, indent + "  ", lines);
+    }
+  }
+
   static constexpr lock_class_key lock_key{.name = "resource_lock"};
   mutable tracked_mutex lock_{lock_key};
-  std::map<phys_addr, entry> taken_ GUARDED_BY(lock_);
+  level top_ GUARDED_BY(lock_);
 };
 
 }  // namespace memhp

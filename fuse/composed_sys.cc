@@ -49,8 +49,13 @@ class sys_composer {
 
   std::expected<void, std::string> place(const tree_part& part) {
     const std::string target = fmt::format("{}/{}", sys_, part.path);
-    if (!is_directory(target))
+    struct stat st{};
+    if (fstat(part.mount.get(), &st) != 0) return because("cannot look at", part.path);
+    if (!S_ISDIR(st.st_mode)) {
+      if (auto made = make_file(target); !made) return made;
+    } else if (!is_directory(target)) {
       if (auto made = make_directory(target); !made) return made;
+    }
     if (move_mount(part.mount.get(), "", AT_FDCWD, target.c_str(),
                    MOVE_MOUNT_F_EMPTY_PATH) != 0)
       return because("cannot mount the machine at", target);
@@ -58,8 +63,26 @@ class sys_composer {
   }
 
  private:
+  // An empty file where there is none, to be mounted over.
+  std::expected<void, std::string> make_file(const std::string& path) {
+    struct stat st{};
+    if (stat(path.c_str(), &st) == 0) return {};
+    if (auto ready = make_room(path); !ready) return ready;
+    if (mknod(path.c_str(), S_IFREG | 0644, 0) != 0)
+      return because("cannot create", path);
+    return {};
+  }
+
   // Creates `path` in a composed level, which is made first if need be.
   std::expected<void, std::string> make_directory(const std::string& path) {
+    if (auto ready = make_room(path); !ready) return ready;
+    if (mkdir(path.c_str(), 0755) != 0) return because("cannot create", path);
+    ours_.insert(path);
+    return {};
+  }
+
+  // Something can be created at `path` afterwards.
+  std::expected<void, std::string> make_room(const std::string& path) {
     const std::string parent = path.substr(0, path.rfind('/'));
     if (path.size() <= sys_.size()) {
       return std::unexpected{
@@ -70,8 +93,6 @@ class sys_composer {
     } else if (!ours_.contains(parent)) {
       if (auto composed = compose(parent); !composed) return composed;
     }
-    if (mkdir(path.c_str(), 0755) != 0) return because("cannot create", path);
-    ours_.insert(path);
     return {};
   }
 
@@ -131,15 +152,20 @@ class sys_composer {
 }  // namespace
 
 std::expected<std::vector<tree_part>, std::string> take_parts(
-    const std::string& mounted_at, const std::vector<std::string_view>& parts) {
+    const std::string& mounted_at, const std::vector<std::string_view>& parts,
+    const std::vector<std::string_view>& if_there) {
   std::vector<tree_part> taken;
-  for (const std::string_view part : parts) {
+  const auto take = [&](std::string_view part) {
     const std::string path = fmt::format("{}/{}", mounted_at, part);
     owned_fd clone{
         open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
-    if (!clone) return because("no such part of the machine:", part);
+    if (!clone) return false;
     taken.push_back({.path = std::string{part}, .mount = std::move(clone)});
-  }
+    return true;
+  };
+  for (const std::string_view part : parts)
+    if (!take(part)) return because("no such part of the machine:", part);
+  for (const std::string_view part : if_there) (void)take(part);
   return taken;
 }
 

@@ -20,12 +20,26 @@
 namespace memhp {
 
 // What the machine takes over of /sys.
-inline constexpr std::array<std::string_view, 10> machine_parts = {
-    "devices/system/memory", "devices/system/node", "devices/system/cpu",
-    "devices/LNXSYSTM:00",   "bus/memory",          "bus/node",
-    "module/memory_hotplug", "kernel/debug/memhp",  "kernel/debug/notifier-error-inject",
+inline constexpr std::array<std::string_view, 14> machine_parts = {
+    "devices/system/memory",
+    "devices/system/node",
+    "devices/system/cpu",
+    "devices/LNXSYSTM:00",
+    "bus/memory",
+    "bus/node",
+    "module/memory_hotplug",
+    "kernel/debug/memhp",
+    "kernel/debug/notifier-error-inject",
     "kernel/slab",
+    "bus/dax",
+    "module/device_dax",
+    "module/kmem",
+    "kernel/debug/powerpc",
 };
+
+// What only machines of some platform have.
+inline constexpr std::array<std::string_view, 3> platform_parts = {
+    "devices/system/xen_memory", "bus/xen_memory", "kernel/dlpar"};
 
 // One part of a mounted tree, held as a mount that is not attached anywhere yet.
 struct tree_part {
@@ -33,13 +47,15 @@ struct tree_part {
   owned_fd mount;
 };
 
-// Takes `parts` of the tree mounted at `mounted_at`. The tree itself may be unmounted
+// Takes `parts` of the tree mounted at `mounted_at`, and those of `if_there` that it has.
+// The tree itself may be unmounted
 // there afterwards; the parts keep it alive.
 std::expected<std::vector<tree_part>, std::string> take_parts(
-    const std::string& mounted_at, const std::vector<std::string_view>& parts);
+    const std::string& mounted_at, const std::vector<std::string_view>& parts,
+    const std::vector<std::string_view>& if_there = {});
 
-// Mounts every part at its path below `sys`, composing levels where directories are
-// missing. The error is one line.
+// Mounts every part, a directory or a file, at its path below `sys`, composing levels
+// where they are missing. The error is one line.
 std::expected<void, std::string> place_parts(const std::vector<tree_part>& parts,
                                              const std::string& sys = "/sys");
 

@@ -26,9 +26,15 @@ TEST(Memtrace, TakesTheTopOfEachNodeAndGivesItBack) {
     EXPECT_FALSE(m.exists(test_machine::block(3, "state")));
     EXPECT_FALSE(m.exists(test_machine::block(6, "state")));
     EXPECT_EQ(m.state(7), "online");
+    EXPECT_EQ(m.read("kernel/debug/powerpc/memtrace/00000001/start"),
+              "0x0000000030000000");
+    EXPECT_EQ(m.read("kernel/debug/powerpc/memtrace/00000000/size"),
+              "0x0000000008000000");
+    EXPECT_EQ(m.read("kernel/debug/powerpc/memtrace/00000000/trace"), "errno 5");
     EXPECT_EQ(m.write(enable, "0"), 0);
     EXPECT_EQ(m.state(3), "online");
     EXPECT_EQ(m.state(6), "online");
+    EXPECT_FALSE(m.exists("kernel/debug/powerpc/memtrace/00000000"));
     // Nobody else may remove them.
     EXPECT_EQ(m.set(3, "offline"), 0);
     EXPECT_EQ(m.debug("remove_block", "3"), EPERM);

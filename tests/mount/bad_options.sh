@@ -37,6 +37,10 @@ done <<'TABLE'
 --dimm 512M@-1|number from 0
 --dimm 100M@0|multiple of the block size
 --dimm 2T@0|raise --max-memory
+--dax 512M|SIZE@NODE
+--dax 1M@0|multiple of 2M
+--dax 2T@0|raise --max-memory
+--platform s390|write none, hyperv, xen or pseries
 --cpus 0|number from 1
 --nodes 2 --node-cpus 0-1;1|CPU 1
 --node-cpus x|0-1;2-3;

@@ -20,6 +20,7 @@ unshare -m bash -eu -c '
   find /sys -xdev | sort' "$MEMHP" >out 2>err || fail "$(cat out err)"
 expect "both together" "$(sed '/^\/sys$/,$d' out)" "/sys/bus:
 cpu
+dax
 memory
 node
 
