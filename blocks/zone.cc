@@ -1,29 +1,57 @@
 #include "blocks/zone.h"
 
+#include <optional>
+
 #include "locks/guards.h"
 #include "locks/lock_rule.h"
 
 namespace memhp {
 
-void zone::add(phys_range range, traits what) {
-  guard hold{lock_};
-  parts_.emplace(range.start_pfn(), part{range.nr_pages(), what});
-  const std::uint64_t present = range.nr_pages() - what.holes;
-  counters_.present += present;
-  counters_.managed += present - what.unmanaged;
-  if (what.early) counters_.early += present;
+namespace {
+
+zone::counters counted(const zone::traits& what, std::uint64_t pages) {
+  const std::uint64_t present = pages - what.holes;
+  return {.present = present,
+          .managed = present - what.unmanaged,
+          .early = what.early ? present : 0};
 }
 
-void zone::remove(phys_range range) {
+zone::counters operator+(zone::counters a, const zone::counters& b) {
+  a.present += b.present;
+  a.managed += b.managed;
+  a.early += b.early;
+  return a;
+}
+zone::counters operator-(zone::counters a, const zone::counters& b) {
+  a.present -= b.present;
+  a.managed -= b.managed;
+  a.early -= b.early;
+  return a;
+}
+
+}  // namespace
+
+zone::counters zone::read_counters() const {
+  guard hold{lock_};
+  return counters_;
+}
+
+void zone::add(phys_range range, traits what, caller by) {
+  std::optional<counters> before;
+  if (by == caller::may_race) before = read_counters();
+  guard hold{lock_};
+  parts_.emplace(range.start_pfn(), part{range.nr_pages(), what});
+  counters_ = before.value_or(counters_) + counted(what, range.nr_pages());
+}
+
+void zone::remove(phys_range range, caller by) {
+  std::optional<counters> before;
+  if (by == caller::may_race) before = read_counters();
   guard hold{lock_};
   const auto hit = parts_.find(range.start_pfn());
   if (hit == parts_.end() || hit->second.pages != range.nr_pages())
     lock_rule_broken("range is not in the zone", to_string(type));
-  const traits what = hit->second.what;
-  const std::uint64_t present = range.nr_pages() - what.holes;
-  counters_.present -= present;
-  counters_.managed -= present - what.unmanaged;
-  if (what.early) counters_.early -= present;
+  counters_ = before.value_or(counters_) - counted(hit->second.what, range.nr_pages());
   parts_.erase(hit);
 }
 

@@ -3,7 +3,9 @@
 // Thread safety: every member function may be called by any thread; the zone's own lock
 // (zone->lock, innermost) makes each call atomic. add() and remove() additionally want
 // mem_hotplug_lock held to write, which the caller asserts: the counters of several
-// zones and of the node must change together.
+// zones and of the node must change together. A caller without it says so, and gets what
+// the kernel's `zone->present_pages += n` is without a lock: two steps, between which
+// somebody else's update is lost.
 //
 // Mirrors struct zone (include/linux/mmzone.h), resize_zone_range() and
 // shrink_zone_span() (mm/memory_hotplug.c, 6.1).
@@ -58,10 +60,12 @@ class zone {
     std::uint64_t unmanaged = 0;  // frames never allocated: a memmap that lives there
     bool early = false;           // boot memory
   };
+  // Whether the caller holds mem_hotplug_lock to write.
+  enum class caller : bool { is_alone, may_race };
   // Puts a range into the zone: spans grow.
-  void add(phys_range range, traits what);
+  void add(phys_range range, traits what, caller by = caller::is_alone);
   // Takes out a range that was added whole; spans shrink to what is left.
-  void remove(phys_range range);
+  void remove(phys_range range, caller by = caller::is_alone);
 
   span extent() const;
   counters pages() const;
@@ -75,6 +79,7 @@ class zone {
   };
 
   span extent_locked() const REQUIRES(lock_);
+  counters read_counters() const;
 
   static constexpr lock_class_key lock_key{.name = "zone->lock"};
   mutable tracked_mutex lock_{lock_key};

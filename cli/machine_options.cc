@@ -9,8 +9,27 @@
 #include <utility>
 
 #include "cli/option_values.h"
+#include "emu/eras.h"
 
 namespace memhp {
+namespace {
+
+// Everything that find_era() takes, but for digits and releases inside an era.
+std::vector<std::string> era_names() {
+  std::vector<std::string> names{std::string{patched.era}, "today"};
+  for (const kernel_era& era : kernel_eras()) {
+    names.emplace_back(era.rules.era);
+    if (era.first_kernel != 0)
+      names.push_back(fmt::format("v{}.{}", era.first_kernel / kernel_version(1, 0),
+                                  era.first_kernel % kernel_version(1, 0)));
+    if (era.side != seed_side::none)
+      names.push_back(fmt::format("seed-00{}-{}", era.seed,
+                                  era.side == seed_side::before ? "before" : "after"));
+  }
+  return names;
+}
+
+}  // namespace
 
 // Each member reads one text. After an error the rest is read for nothing: the first
 // one is what people get to see.
@@ -49,11 +68,12 @@ struct machine_options::reader {
   const lock_rules* era(const std::string& name) {
     const lock_rules* rules = find_era(name);
     if (rules == nullptr && error.empty()) {
-      std::vector<std::string_view> names;
-      names.reserve(kernel_eras.size());
-      for (const lock_rules& known : kernel_eras) names.push_back(known.era);
-      error =
-          fmt::format("--era '{}' is unknown: write {}", name, fmt::join(names, " or "));
+      const auto names = era_names();
+      const std::vector<std::string_view> all{names.begin(), names.end()};
+      error = fmt::format(
+          "--era '{}' is unknown: write {}, or leave it out for {}; memhp eras lists "
+          "them",
+          name, fmt::join(nearest_names(name, all, 3), " or "), patched.era);
     }
     return rules;
   }
@@ -71,9 +91,9 @@ struct machine_options::reader {
     return name == "touch" ? commit_mode::touch : commit_mode::online;
   }
 
-  bool lockdep(const std::string& text) {
+  bool on_or_off(std::string_view option, const std::string& text) {
     if (text != "on" && text != "off" && error.empty())
-      error = fmt::format("--lockdep '{}': write on or off", text);
+      error = fmt::format("{} '{}': write on or off", option, text);
     return text == "on";
   }
 };
@@ -132,11 +152,16 @@ void machine_options::add_to(CLI::App& app) {
          "take them from the host when onlining or at first touch: "
          "online, touch",
          "WHEN");
-  option("--era", era_, "whose locking the kernel has", "ERA");
+  option("--era", era_, "whose locking the kernel has; memhp eras lists them", "ERA");
   option("--lockdep", lockdep_,
          "validate the order of the machine's locks; reports go to the log and to "
          "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
          "MODE");
+  option(
+      "--lock-stat", lock_stat_,
+      "count waits and holds of the machine's locks from the start, for memhp stat "
+      "--locks and proc/lock_stat; proc/sys/kernel/lock_stat switches it later: on, off",
+      "MODE");
   option("--config", config_,
          "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
          "[\"512M@1\"]}; the command line wins",
@@ -168,7 +193,8 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.probe = !no_probe_;
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);
-  made.lockdep = read.lockdep(lockdep_);
+  made.lockdep = read.on_or_off("--lockdep", lockdep_);
+  made.lock_stat = read.on_or_off("--lock-stat", lock_stat_);
   if (const lock_rules* rules = read.era(era_)) config.rules = *rules;
 
   if (!read.error.empty()) return std::unexpected{read.error};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -45,6 +46,21 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     if (at == std::string_view::npos) return parts;
     text.remove_prefix(at + 1);
   }
+}
+
+// Letters to add, to leave out or to change (Levenshtein).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
 }
 
 }  // namespace
@@ -128,6 +144,16 @@ std::expected<std::vector<std::vector<int>>, std::string> parse_distances(
     }
   }
   return rows;
+}
+
+std::vector<std::string_view> nearest_names(std::string_view text,
+                                            std::vector<std::string_view> names,
+                                            std::size_t most) {
+  std::ranges::sort(names, {}, [&](std::string_view name) {
+    return std::pair{edit_distance(text, name), name};
+  });
+  names.resize(std::min(names.size(), most));
+  return names;
 }
 
 }  // namespace memhp

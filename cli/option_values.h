@@ -34,4 +34,10 @@ std::expected<std::vector<std::vector<unsigned>>, std::string> parse_node_cpus(
 std::expected<std::vector<std::vector<int>>, std::string> parse_distances(
     std::string_view text);
 
+// The up to `most` of `names` that are nearest to `text`, nearest first: those that the
+// fewest letters make of it, and of those the first in the alphabet.
+std::vector<std::string_view> nearest_names(std::string_view text,
+                                            std::vector<std::string_view> names,
+                                            std::size_t most);
+
 }  // namespace memhp

@@ -4,12 +4,14 @@
 // drops what it is given.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <utility>
+
+#include "locks/completion.h"
+#include "locks/guards.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -23,41 +25,48 @@ class work_thread {
   ~work_thread() { finish(); }
 
   void run(work function) {
-    const std::lock_guard hold{lock_};
-    if (ending_) return;
-    waiting_.push_back(std::move(function));
-    arrived_.notify_one();
+    {
+      guard hold{lock_};
+      if (ending_) return;
+      waiting_.push_back(std::move(function));
+    }
+    arrived_.complete();
   }
 
   // Runs what was given, then ends the thread. The work must be able to finish.
   void finish() {
+    bool first = false;
     {
-      const std::lock_guard hold{lock_};
-      ending_ = true;
-      arrived_.notify_one();
+      guard hold{lock_};
+      first = !std::exchange(ending_, true);
     }
+    if (first) arrived_.complete();
     if (thread_.joinable()) thread_.join();
   }
 
  private:
   void loop() {
-    std::unique_lock hold{lock_};
     while (true) {
-      arrived_.wait(hold, [this] { return ending_ || !waiting_.empty(); });
-      if (waiting_.empty()) return;
-      const work next = std::move(waiting_.front());
-      waiting_.pop_front();
-      hold.unlock();
+      arrived_.wait();
+      work next;
+      {
+        guard hold{lock_};
+        if (waiting_.empty()) return;  // what arrived is the end
+        next = std::move(waiting_.front());
+        waiting_.pop_front();
+      }
       next();
-      hold.lock();
     }
   }
 
-  std::mutex lock_;
-  std::condition_variable arrived_;
-  std::deque<work> waiting_;  // guarded by lock_
-  bool ending_ = false;       // guarded by lock_
-  std::thread thread_;        // last: starts when the rest exists
+  static constexpr lock_class_key lock_key{.name = "work thread"};
+  tracked_mutex lock_{lock_key};
+  std::deque<work> waiting_ GUARDED_BY(lock_);
+  bool ending_ GUARDED_BY(lock_) = false;
+  // Once for each work, and for the end. Not shown to the validator: who waits for it
+  // holds nothing, and who waits for the work says so to the workqueue.
+  completion arrived_;
+  std::thread thread_;  // last: starts when the rest exists
 };
 
 }  // namespace memhp

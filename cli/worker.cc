@@ -22,6 +22,7 @@
 
 #include "cli/foreground.h"
 #include "cli/work_thread.h"
+#include "emu/eras.h"
 #include "emu/kernel.h"
 #include "emu/lock_figures.h"
 #include "fuse/pidfd.h"
@@ -58,7 +59,7 @@ class lockdep_reports {
  public:
   explicit lockdep_reports(kernel& k)
       : former_{lockdep::set_reporter([&k](const lockdep_report& report) {
-          k.printk(to_text(report, report_format_6_1), log_level::warning);
+          k.printk(to_text(report, era_of(k.rules).words), log_level::warning);
         })} {
     // Whoever serves a tree to others goes on where a kernel would.
     lockdep::set_on_error(lockdep::on_error::go_on);
@@ -93,7 +94,9 @@ class worker {
 
     work_thread work;
     // Booting takes locks already.
+    lockdep::set_report_format(era_of(plan_.setup.config.rules).words);
     lockdep::set_on(plan_.setup.lockdep);
+    if (plan_.setup.lock_stat) lockdep::set_lock_stat(true);
     auto booted = machine::boot(plan_.setup.config, environment(**memory, work));
     if (!booted) return std::unexpected{booted.error()};
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,

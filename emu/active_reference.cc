@@ -4,7 +4,7 @@ namespace memhp {
 
 active_reference::active_reference() {
   if (controlled != nullptr) [[unlikely]]
-    object_ = controlled->add(lock_kind::active_reference, key.name);
+    object_ = controlled->add(lock_kind::active_reference, active_dep{}.name);
 }
 
 active_reference::~active_reference() {
@@ -44,14 +44,23 @@ void active_reference::deactivate() {
   count_.fetch_add(deactivated, std::memory_order_acq_rel);
 }
 
+void active_reference::tell_of_drain(const active_dep& dep) {
+  if (dep.drain == drain_report::if_it_waits) {
+    if (!is_drained()) lockdep::wait_for(*map_);
+  } else {
+    lockdep::wait_for(*map_);
+  }
+}
+
 // Not inlined: reports show it, as the kernel's do.
-[[gnu::noinline]] void active_reference::drain(tracked_wait_queue& drains) {
-  if (map_) lockdep::wait_for(*map_);
+[[gnu::noinline]] void active_reference::drain(tracked_wait_queue& drains,
+                                               const active_dep& dep) {
+  if (map_) tell_of_drain(dep);
   if (controlled != nullptr) [[unlikely]] {
     controlled->at(lock_op::drain, object_);
     return;
   }
-  drains.wait([this] { return count_.load(std::memory_order_acquire) == deactivated; });
+  drains.wait([this] { return is_drained(); });
 }
 
 }  // namespace memhp

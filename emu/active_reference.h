@@ -9,18 +9,28 @@
 // drain() after it, with no lock held that a holder of a reference takes.
 //
 // Mirrors kernfs_get_active(), kernfs_put_active() and kernfs_drain() (fs/kernfs/dir.c).
-// Since 6.1 the kernel tells lockdep of a drain only if it finds a reference out; here it
-// always does, as before, so that an order is seen also when nobody happens to be there.
+// Since 6.1 the kernel tells lockdep of a drain only if it finds a reference out
+// (lock_rules::drain); the default era does it always, as before, so that an order is
+// seen also when nobody happens to be there.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
+#include "emu/lock_rules.h"
 #include "locks/execution.h"
 #include "locks/tracked.h"
 
 namespace memhp {
+
+// What the validator is told of references: how reports call them, and when it hears of
+// a drain.
+struct active_dep {
+  std::string_view name = "kn->active";  // must outlive everything
+  drain_report drain = drain_report::always;
+};
 
 class active_reference {
  public:
@@ -30,7 +40,9 @@ class active_reference {
   active_reference& operator=(const active_reference&) = delete;
 
   // From now on the validator is told: `attribute` is the class. Before first use.
-  void set_class(const void* attribute) { map_.emplace(attribute, key); }
+  void set_class(const void* attribute, const active_dep& dep = {}) {
+    map_.emplace(attribute, lock_class_key{.name = dep.name, .wait_type = 0});
+  }
 
   // False once deactivated.
   bool get();
@@ -40,13 +52,18 @@ class active_reference {
   // get() fails from now on.
   void deactivate();
   // Waits on `drains` until every reference is back.
-  void drain(tracked_wait_queue& drains);
+  void drain(tracked_wait_queue& drains, const active_dep& dep = {});
 
   // True until deactivate().
   bool active() const { return count_.load(std::memory_order_acquire) >= 0; }
 
  private:
-  static constexpr lock_class_key key{.name = "kn->active", .wait_type = 0};
+  // Whether every reference is back, after deactivate().
+  bool is_drained() const {
+    return count_.load(std::memory_order_acquire) == deactivated;
+  }
+  void tell_of_drain(const active_dep& dep);
+
   static constexpr std::int32_t deactivated = INT32_MIN;
 
   std::optional<dep_map> map_;

@@ -182,6 +182,18 @@ void device_uevent(device& dev, std::string_view action,
   dev.k.uevents.send(action, devpath(dev), dev.bus->name, extra);
 }
 
+namespace {
+
+// There are no drivers here to be found. But the search takes the device lock, after the
+// event that tells everybody of the device: an adder that holds what a writer of `online`
+// wants inside that lock waits for the writer, which waits for it (seed 001).
+void bus_probe_device(device& dev) {
+  if (dev.bus == nullptr) return;
+  guard hold{dev.lock};
+}
+
+}  // namespace
+
 void device_add(device& dev, kernfs_node& parent,
                 std::span<const attribute* const> attributes) {
   kernfs_root& sysfs = dev.k.sysfs;
@@ -199,6 +211,7 @@ void device_add(device& dev, kernfs_node& parent,
   if (auto power = sysfs.create_dir(*dev.dir, "power", &dev))
     for (const attribute& attr : power_attrs) (void)sysfs.create_file(**power, attr, dev);
   device_uevent(dev, "add");
+  bus_probe_device(dev);
 }
 
 void device_del(device& dev) {
@@ -213,7 +226,7 @@ void device_del(device& dev) {
 }
 
 result<device_change> device_online(device& dev, task& by) {
-  dev.k.locks.assert_held_device_hotplug();
+  dev.k.locks.assert_may_change();  // rule 3
   guard hold{dev.lock};
   if (!dev.offline) return device_change::already;
   if (auto ok = dev.bus_online(by); !ok) return fail(ok.error());
@@ -225,7 +238,7 @@ result<device_change> device_online(device& dev, task& by) {
 }
 
 result<device_change> device_offline(device& dev, task& by) {
-  dev.k.locks.assert_held_device_hotplug();
+  dev.k.locks.assert_may_change();  // rule 3
   if (dev.offline_disabled) return fail(errc::operation_not_permitted);
   guard hold{dev.lock};
   if (dev.offline) return device_change::already;

@@ -17,6 +17,8 @@
 //   kmem_cache_destroy(): cpu_hotplug_lock (read) -> slab_mutex -> flush_lock
 //   memory callbacks: (memory_chain).rwsem -> slab_mutex
 //
+// Other kernels: emu/eras.h has them, lock_rules what they take where.
+//
 // A removal takes device_hotplug_lock, then waits for kn->active of the blocks' files,
 // and only then cpu_hotplug_lock and mem_hotplug_lock (lock_rules::removal). That is no
 // cycle because a writer that already has kn->active only TRIES device_hotplug_lock.
@@ -24,6 +26,9 @@
 // Mirrors drivers/base/core.c, kernel/cpu.c and mm/memory_hotplug.c (6.1).
 #pragma once
 
+#include <source_location>
+
+#include "emu/hotplug_lock.h"
 #include "emu/lock_rules.h"
 #include "locks/thread_annotations.h"
 #include "locks/tracked.h"
@@ -31,17 +36,29 @@
 namespace memhp {
 
 struct hotplug_locks {
-  explicit hotplug_locks(sysfs_gate gate) : gate{gate} {}
+  explicit hotplug_locks(const lock_rules& rules)
+      : gate{rules.gate}, kept{kept_by(rules)}, design{rules.design} {}
   const sysfs_gate gate;
+  const kept_rules kept;
+  const hotplug_lock_design design;
 
   // Serializes adding, removing, onlining and offlining of memory and CPUs.
   static constexpr lock_class_key device_hotplug_lock_key{.name = "device_hotplug_lock"};
   static constexpr lock_class_key acpi_scan_lock_key{.name = "acpi_scan_lock"};
   static constexpr lock_class_key cpu_add_remove_lock_key{.name = "cpu_add_remove_lock"};
-  static constexpr lock_class_key cpu_hotplug_lock_key{.name = "cpu_hotplug_lock",
-                                                       .wait_type = 0};
-  static constexpr lock_class_key mem_hotplug_lock_key{.name = "mem_hotplug_lock",
-                                                       .wait_type = 0};
+  static constexpr lock_class_key memory_add_remove_lock_key{
+      .name = "memory_add_remove_lock"};
+  static constexpr lock_class_key cpu_hotplug_lock_key{
+      .name = "cpu_hotplug_lock", .wait_type = 0, .percpu_rwsem = true};
+  static constexpr lock_class_key mem_hotplug_lock_key{
+      .name = "mem_hotplug_lock", .wait_type = 0, .percpu_rwsem = true};
+  // Until 4.12: the names of the two, and of the mutexes inside them.
+  static constexpr lock_class_key cpu_hotplug_dep_map_key{.name = "cpu_hotplug.dep_map",
+                                                          .wait_type = 0};
+  static constexpr lock_class_key cpu_hotplug_mutex_key{.name = "cpu_hotplug.lock"};
+  static constexpr lock_class_key mem_hotplug_dep_map_key{.name = "mem_hotplug.lock",
+                                                          .wait_type = 0};
+  static constexpr lock_class_key mem_hotplug_mutex_key{.name = "mem_hotplug.lock"};
   static constexpr lock_class_key jump_label_mutex_key{.name = "jump_label_mutex"};
   static constexpr lock_class_key slab_mutex_key{.name = "slab_mutex"};
 
@@ -50,10 +67,13 @@ struct hotplug_locks {
   // Outermost of a CPU that goes down or comes up; its writers then take the next.
   tracked_mutex cpu_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){
       cpu_add_remove_lock_key};
-  tracked_percpu_rw_semaphore cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock){
-      cpu_hotplug_lock_key};
-  tracked_percpu_rw_semaphore mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock){
-      mem_hotplug_lock_key};
+  // 4.11 and 4.12: one writer of mem_hotplug at a time.
+  tracked_mutex memory_add_remove_lock ACQUIRED_AFTER(device_hotplug_lock){
+      memory_add_remove_lock_key};
+  hotplug_lock cpu_hotplug_lock ACQUIRED_AFTER(cpu_add_remove_lock) =
+      made(cpu_hotplug_lock_key, cpu_hotplug_dep_map_key, cpu_hotplug_mutex_key);
+  hotplug_lock mem_hotplug_lock ACQUIRED_AFTER(cpu_hotplug_lock, memory_add_remove_lock) =
+      made(mem_hotplug_lock_key, mem_hotplug_dep_map_key, mem_hotplug_mutex_key);
 
   // kernel/jump_label.c: the text that a static key changes. Innermost.
   tracked_mutex jump_label_mutex ACQUIRED_AFTER(cpu_hotplug_lock){jump_label_mutex_key};
@@ -77,8 +97,39 @@ struct hotplug_locks {
     if (gate == sysfs_gate::trylock) device_hotplug_lock.assert_held();
   }
 
-  // The kernel's mem_hotplug_begin() is two guards here, so that the order shows where it
-  // is taken: cpu_hotplug_lock to read, then mem_hotplug_lock to write.
+  // The four rules, where they are to be kept: abort. Kernels that break one by design
+  // go on, and the validator names the caller, if it is on.
+  void assert_may_add(std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(device_hotplug_lock) {
+    if (kept.add)
+      assert_held_device_hotplug();
+    else
+      device_hotplug_lock.expect_held(where);
+  }
+  void assert_may_change(std::source_location where = std::source_location::current())
+      const ASSERT_HELD(device_hotplug_lock) {
+    if (kept.change)
+      assert_held_device_hotplug();
+    else
+      device_hotplug_lock.expect_held(where);
+  }
+  void assert_may_change_pages(
+      std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(mem_hotplug_lock) {
+    if (kept.pages)
+      mem_hotplug_lock.assert_held_write();
+    else
+      mem_hotplug_lock.expect_held_write(where);
+  }
+  // Says to the analysis what one of them has looked at already.
+  void checked_device_hotplug() const ASSERT_HELD(device_hotplug_lock) {}
+
+ private:
+  hotplug_lock made(const lock_class_key& percpu, const lock_class_key& map,
+                    const lock_class_key& inside) const {
+    if (design == hotplug_lock_design::cpu_then_mem) return hotplug_lock{percpu};
+    return {map, inside};
+  }
 };
 
 }  // namespace memhp

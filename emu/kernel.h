@@ -37,6 +37,7 @@ class node_subsystem;
 class cpu_subsystem;
 class acpi_memhotplug;
 class debug_files;
+class memtrace;
 class proc_files;
 class slab_allocator;
 class slab_debug_files;
@@ -104,6 +105,7 @@ struct kernel {
   std::unique_ptr<slab_allocator> slab;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
+  std::unique_ptr<memtrace> trace;  // kernel/debug/powerpc/memtrace
   std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<proc_files> proc;
   std::unique_ptr<kobject> module;  // module/memory_hotplug

@@ -118,8 +118,9 @@ void kernfs_node::put_active() {
   active_.put(root_.deactivate_waitq_);
 }
 
-kernfs_root::kernfs_root(clock_fn now)
+kernfs_root::kernfs_root(clock_fn now, active_dep dep)
     : now_{now},
+      dep_{dep},
       top_{new kernfs_node{*this, nullptr, "", kernfs_type::directory, next_ino_++}} {
   top_->mode_ = S_IFDIR | 0755;
   top_->linked_ = true;
@@ -177,7 +178,7 @@ result<kernfs_ref> kernfs_root::create_file(kernfs_node& parent, const attribute
   kernfs_ref node = new_node(parent, attr.name, kernfs_type::file);
   node->mode_ = S_IFREG | attr.mode;
   node->attr_ = &attr;
-  node->active_.set_class(&attr);
+  node->active_.set_class(&attr, dep_);
   node->owner_ = &owner;
   return link_new(node);
 }
@@ -229,7 +230,7 @@ void kernfs_root::remove_subtree(kernfs_node& node) {
     children = node.dir_->list();
   }
   for (const kernfs_ref& child : children) remove_subtree(*child);
-  node.active_.drain(deactivate_waitq_);
+  node.active_.drain(deactivate_waitq_, dep_);
   unlink(node);
 }
 

@@ -160,7 +160,7 @@ class kernfs_root {
   // `now` stamps inodes when they are first looked at; injected because the kernel
   // model has no clock of its own.
   using clock_fn = struct timespec (*)();
-  explicit kernfs_root(clock_fn now = nullptr);
+  explicit kernfs_root(clock_fn now = nullptr, active_dep dep = {});
   ~kernfs_root();
   kernfs_root(const kernfs_root&) = delete;
   kernfs_root& operator=(const kernfs_root&) = delete;
@@ -219,6 +219,7 @@ class kernfs_root {
   kernfs_node::inode_attributes& iattr_of(kernfs_node& node) REQUIRES(kernfs_rwsem_);
 
   const clock_fn now_;
+  const active_dep dep_;  // what the validator is told
   std::atomic<std::uint64_t> next_ino_ = 1;
   std::atomic<kernfs_observer*> observer_ = nullptr;
   // Woken when an active reference of a dying node ends.

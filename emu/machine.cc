@@ -8,8 +8,10 @@
 #include "emu/boot.h"
 #include "emu/cpu_device.h"
 #include "emu/debug_files.h"
+#include "emu/eras.h"
 #include "emu/kernel.h"
 #include "emu/memory_device.h"
+#include "emu/memtrace.h"
 #include "emu/module_parameters.h"
 #include "emu/node_device.h"
 #include "emu/proc_files.h"
@@ -68,14 +70,15 @@ kernel::kernel(machine_config c, machine_environment environment)
       log{std::move(environment.printk)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
-      locks{config.rules.gate},
+      locks{config.rules},
       cpus{locks, topology.cpus()},
       pages{config.max_memory, config.block_size},
       uevents{std::move(environment.uevent)},
       messages{environment.now},
       kacpi_hotplug_wq{kacpi_hotplug_key, environment.run_work},
       events_wq{events_key, std::move(environment.run_work)},
-      sysfs{environment.now} {
+      sysfs{environment.now,
+            {.name = era_of(config.rules).kernfs_name, .drain = config.rules.drain}} {
   describe(stats, config);
   parameters.policy = *online_policy_from(config.online_policy);
   node = std::make_unique<node_subsystem>(*this);
@@ -84,6 +87,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  trace = std::make_unique<memtrace>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);
   add_module_parameters(*this);

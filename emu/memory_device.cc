@@ -6,6 +6,7 @@
 #include <array>
 
 #include "emu/boot.h"
+#include "emu/mem_hotplug_begin.h"
 #include "emu/memory_hotplug.h"
 #include "emu/node_device.h"
 #include "emu/parse.h"
@@ -40,7 +41,9 @@ result<std::size_t> state_store(kobject& object, std::string_view data, task& by
   memory_block_device& dev = to_block_device(object);
   kernel& k = dev.k;
   if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
-  const auto done = request_state(dev, *wanted, by);
+  const auto done = with_mem_hotplug_lock_at(mem_hotplug_scope::whole_request, k, [&] {
+    return request_state(dev, *wanted, by);
+  });
   k.locks.unlock_device_hotplug_sysfs();
   if (!done) return fail(done.error());
   // Being there already is an error here, unlike in `online`.
@@ -121,10 +124,9 @@ result<std::size_t> probe_store(kobject& object, std::string_view data, task&) {
   const auto address = kstrtoull(data);
   if (!address) return fail(address.error());
   if (!is_aligned(*address, k.config.block_size)) return fail(errc::invalid_argument);
-  if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
   const phys_range range{.start = {*address}, .size = k.config.block_size};
-  const auto added = add_memory(k, memory_add_physaddr_to_nid(k, range.start), range);
-  k.locks.unlock_device_hotplug_sysfs();
+  const auto added =
+      add_memory_by(adder::probe, k, memory_add_physaddr_to_nid(k, range.start), range);
   if (!added) return fail(added.error());
   return data.size();
 }
@@ -185,16 +187,14 @@ constexpr attribute probe_attr{
 
 result<> memory_block_online(kernel& k, memory_block& block) {
   zone& target = zone_for_pfn_range(k, block.requested, block);
-  read_guard cpus{k.locks.cpu_hotplug_lock};
-  guard mem{k.locks.mem_hotplug_lock};
-  return online_pages(k, block, target);
+  return with_mem_hotplug_lock_at(mem_hotplug_scope::changed_pages, k,
+                                  [&] { return online_pages(k, block, target); });
 }
 
 result<> memory_block_offline(kernel& k, memory_block& block, task& by) {
   if (block.managing_zone() == nullptr) return fail(errc::invalid_argument);
-  read_guard cpus{k.locks.cpu_hotplug_lock};
-  guard mem{k.locks.mem_hotplug_lock};
-  return offline_pages(k, block, by);
+  return with_mem_hotplug_lock_at(mem_hotplug_scope::changed_pages, k,
+                                  [&] { return offline_pages(k, block, by); });
 }
 
 memory_block_device& add_block_device(kernel& k, phys_range range, int nid) {

@@ -26,9 +26,11 @@ class memory_block_device final : public device {
   // Requires device_hotplug_lock.
   void recount();
 
- private:
+  // memory_block_change_state(): past the device, for those who know its block to be in
+  // `from` (invalid_argument otherwise).
   result<> change_state(block_state to, block_state from, task& by);
 
+ private:
   machine_stats::counter* counted_in_ = nullptr;  // guarded by device_hotplug_lock
 };
 

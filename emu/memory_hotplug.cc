@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "emu/hugetlb.h"
+#include "emu/mem_hotplug_begin.h"
 #include "emu/memory_device.h"
 #include "emu/node_device.h"
 #include "locks/guards.h"
@@ -45,7 +46,8 @@ result<> check_hotplug_memory_range(const kernel& k, phys_range range) {
 // add_memory_resource() between mem_hotplug_begin() and mem_hotplug_done().
 result<> add_blocks(kernel& k, int nid, phys_range range,
                     const std::shared_ptr<memory_group>& group)
-    REQUIRES(k.locks.device_hotplug_lock) REQUIRES(k.locks.mem_hotplug_lock) {
+    REQUIRES(k.locks.device_hotplug_lock) {
+  k.locks.mem_hotplug_lock.assert_held_write();
   const bool new_node = !try_online_node(k, nid);
   if (auto ok = k.pages.add(range); !ok) {
     if (new_node) try_offline_node(k, nid);
@@ -71,6 +73,32 @@ void auto_online_blocks(kernel& k, phys_range range)
   }
 }
 
+// The lock ends with the blocks, or after they went online.
+result<> add_and_online(kernel& k, int nid, phys_range range,
+                        const std::shared_ptr<memory_group>& group) {
+  return with_mem_hotplug_lock_at(mem_hotplug_scope::whole_request, k, [&]() -> result<> {
+    k.locks.checked_device_hotplug();
+    auto ok = with_mem_hotplug_lock_at(mem_hotplug_scope::changed_pages, k, [&] {
+      k.locks.checked_device_hotplug();
+      return add_blocks(k, nid, range, group);
+    });
+    if (!ok) return ok;
+    auto_online_blocks(k, range);
+    return {};
+  });
+}
+
+result<> add_memory_resource(kernel& k, int nid, phys_range range,
+                             const std::shared_ptr<memory_group>& group) {
+  k.locks.assert_may_add();  // rule 1
+  if (auto ok = register_memory_resource(k, range); !ok) return ok;
+  auto ok = check_hotplug_memory_range(k, range);
+  if (ok && !k.node_possible(nid)) ok = fail(errc::invalid_argument);
+  if (ok) ok = add_and_online(k, nid, range, group);
+  if (!ok) k.iomem.release(range);
+  return ok;
+}
+
 result<> check_blocks_offline(kernel& k, phys_range range)
     REQUIRES(k.locks.device_hotplug_lock) {
   for (const memory_block_device* dev : memory_blocks_in(k, range))
@@ -83,8 +111,8 @@ result<> check_blocks_offline(kernel& k, phys_range range)
 }
 
 // arch_remove_memory() and what follows it.
-void release_memory(kernel& k, phys_range range, int nid)
-    REQUIRES(k.locks.mem_hotplug_lock) {
+void release_memory(kernel& k, phys_range range, int nid) {
+  k.locks.mem_hotplug_lock.assert_held_write();
   k.pages.remove(range);
   k.iomem.release(range);
   try_offline_node(k, nid);
@@ -99,6 +127,12 @@ void account_group(memory_block& block, const zone& z, bool joins) {
     counter += block.present_pages();
   else
     counter -= block.present_pages();
+}
+
+// Kernels that break rule 4 change zones without the lock that the counters want.
+zone::caller zone_caller(const kernel& k) {
+  return k.locks.mem_hotplug_lock.held_by_me() ? zone::caller::is_alone
+                                               : zone::caller::may_race;
 }
 
 // start_isolate_page_range(): fails for pages that nobody may move.
@@ -125,21 +159,21 @@ result<> migrate_pages(kernel& k, memory_block& block, task& by) {
 
 result<> add_memory(kernel& k, int nid, phys_range range,
                     const std::shared_ptr<memory_group>& group) {
-  k.locks.assert_held_device_hotplug();  // rule 1
-  if (auto ok = register_memory_resource(k, range); !ok) return ok;
-  auto ok = check_hotplug_memory_range(k, range);
-  if (ok && !k.node_possible(nid)) ok = fail(errc::invalid_argument);
-  if (ok) {
-    read_guard cpus{k.locks.cpu_hotplug_lock};
-    guard mem{k.locks.mem_hotplug_lock};
-    ok = add_blocks(k, nid, range, group);
-  }
-  if (!ok) {
-    k.iomem.release(range);
+  return add_memory_resource(k, nid, range, group);
+}
+
+result<> add_memory_by(adder who, kernel& k, int nid, phys_range range,
+                       const std::shared_ptr<memory_group>& group) {
+  if (k.rules.add == add_memory_locks::mem_hotplug_lock_only)
+    return add_memory_resource(k, nid, range, group);
+  if (who == adder::probe) {
+    if (!k.locks.lock_device_hotplug_sysfs()) return fail(restart_no_intr);
+    auto ok = add_memory_resource(k, nid, range, group);
+    k.locks.unlock_device_hotplug_sysfs();
     return ok;
   }
-  auto_online_blocks(k, range);
-  return {};
+  guard hold{k.locks.device_hotplug_lock};
+  return add_memory_resource(k, nid, range, group);
 }
 
 result<> remove_memory(kernel& k, phys_range range) {
@@ -150,22 +184,30 @@ result<> remove_memory(kernel& k, phys_range range) {
   const int nid = blocks.front()->block.nid;
 
   if (k.rules.removal == remove_devices::under_mem_hotplug_lock) {
-    read_guard cpus{k.locks.cpu_hotplug_lock};
-    guard mem{k.locks.mem_hotplug_lock};
-    remove_memory_block_devices(k, range);  // waits for sysfs users: seed 000's cycle
-    release_memory(k, range, nid);
+    with_mem_hotplug_lock(k, [&] {
+      k.locks.checked_device_hotplug();
+      remove_memory_block_devices(k, range);  // waits for sysfs users: seed 000's cycle
+      release_memory(k, range, nid);
+    });
   } else {
     remove_memory_block_devices(k, range);
-    read_guard cpus{k.locks.cpu_hotplug_lock};
-    guard mem{k.locks.mem_hotplug_lock};
-    release_memory(k, range, nid);
+    with_mem_hotplug_lock(k, [&] { release_memory(k, range, nid); });
   }
   return {};
 }
 
+result<> remove_memory_by_driver(kernel& k, phys_range range) {
+  if (k.rules.remove == remove_memory_locks::taken_by_caller) {
+    k.locks.assert_held_device_hotplug();
+    return remove_memory(k, range);
+  }
+  guard hold{k.locks.device_hotplug_lock};
+  return remove_memory(k, range);
+}
+
 result<> online_pages(kernel& k, memory_block& block, zone& target) {
-  k.locks.assert_held_device_hotplug();          // rule 3
-  k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
+  k.locks.assert_may_change();        // rule 3
+  k.locks.assert_may_change_pages();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = k.memory.populate(block.range, block.nid); !ok) {
     k.printk(fmt::format("onlining {} failed: the host has no memory for it",
@@ -177,9 +219,11 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
     k.memory.depopulate(block.range);
     return ok;
   }
-  target.add(block.range, {.holes = block.hole_pages,
-                           .unmanaged = block.vmemmap_pages,
-                           .early = block.boot_memory});
+  target.add(block.range,
+             {.holes = block.hole_pages,
+              .unmanaged = block.vmemmap_pages,
+              .early = block.boot_memory},
+             zone_caller(k));
   block.set_managing_zone(&target);
   account_group(block, target, true);
   sync_memory_stats(k);
@@ -188,8 +232,8 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
 }
 
 result<> offline_pages(kernel& k, memory_block& block, task& by) {
-  k.locks.assert_held_device_hotplug();          // rule 3
-  k.locks.mem_hotplug_lock.assert_held_write();  // rule 4
+  k.locks.assert_may_change();        // rule 3
+  k.locks.assert_may_change_pages();  // rule 4
   const memory_notify what{block.range, block.nid};
   if (auto ok = isolate_page_range(k, block); !ok) return ok;
   auto ok = k.memory_chain.call(memory_event::going_offline, what);
@@ -200,7 +244,7 @@ result<> offline_pages(kernel& k, memory_block& block, task& by) {
     return ok;
   }
   zone& from = *block.managing_zone();
-  from.remove(block.range);
+  from.remove(block.range, zone_caller(k));
   block.set_managing_zone(nullptr);
   account_group(block, from, false);
   k.memory.depopulate(block.range);

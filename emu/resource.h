@@ -30,10 +30,21 @@ class resource_tree {
     return {};
   }
 
-  // release_resource(): of a range that was requested whole.
+  // release_mem_region_adjustable(): of a range that was requested whole, or of a part of
+  // one, whose rest stays taken.
   void release(phys_range range) {
     guard hold{lock_};
-    taken_.erase(range.start);
+    auto at = taken_.upper_bound(range.start);
+    if (at == taken_.begin()) return;
+    const entry whole = (--at)->second;
+    if (range.end() > whole.range.end()) return;
+    taken_.erase(at);
+    const auto keep = [&](phys_addr start, phys_addr end) REQUIRES(lock_) {
+      if (start < end)
+        taken_.emplace(start, entry{{start, end.value - start.value}, whole.name});
+    };
+    keep(whole.range.start, range.start);
+    keep(range.end(), whole.range.end());
   }
 
   bool is_free(phys_range range) const {

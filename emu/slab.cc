@@ -110,12 +110,22 @@ std::vector<std::string> slab_allocator::names() {
 [[gnu::noinline]] result<cache_ref> slab_allocator::kmem_cache_create_usercopy(
     std::string_view name, const cache_shape& shape, key_in_open key) {
   if (!is_cache_name(name)) return fail(errc::invalid_argument);
-  if (k_.rules.cache_create == cache_create_locks::cpu_mem_slab) {
-    read_guard cpus{locks_.cpu_hotplug_lock};
-    read_guard mem{locks_.mem_hotplug_lock};
-    guard hold{locks_.slab_mutex};
-    auto made = create_cache(name, shape, key);
-    return made;
+  switch (k_.rules.slab.create) {
+    using enum cache_create_locks;
+    case cpu_mem_slab: {
+      read_guard cpus{locks_.cpu_hotplug_lock};
+      read_guard mem{locks_.mem_hotplug_lock};
+      guard hold{locks_.slab_mutex};
+      auto made = create_cache(name, shape, key);
+      return made;
+    }
+    case cpu_slab: {
+      read_guard cpus{locks_.cpu_hotplug_lock};
+      guard hold{locks_.slab_mutex};
+      auto made = create_cache(name, shape, key);
+      return made;
+    }
+    case slab_only: break;
   }
   guard hold{locks_.slab_mutex};
   auto made = create_cache(name, shape, key);
@@ -188,7 +198,7 @@ result<cache_ref> slab_allocator::memcg_create_kmem_cache(const cache_ref& root,
 }
 
 result<> slab_allocator::shutdown_locked(const cache_ref& cache, files_fn files) {
-  switch (k_.rules.cache_destroy) {
+  switch (k_.rules.slab.destroy) {
     using enum cache_destroy_locks;
     case cpu_mem_slab: {
       read_guard cpus{locks_.cpu_hotplug_lock};
@@ -256,7 +266,7 @@ void slab_allocator::flush_all_cpus_locked(kmem_cache& cache) {
 }
 
 void slab_allocator::flush_all(kmem_cache& cache) {
-  if (k_.rules.cache_flush == cache_flush_way::by_interrupt) {
+  if (k_.rules.slab.flush == cache_flush_way::by_interrupt) {
     cache.flush_every_cpu();
   } else {
     // A work item on each CPU: none of them may go away meanwhile.

@@ -33,20 +33,20 @@ class slab_allocator final : public kobject {
   static_key slub_debug_enabled;
 
   // Creates a cache and its files under kernel/slab. lock_rules: debug_key and
-  // cache_create. The caller holds none of the hotplug locks.
+  // slab.create. The caller holds none of the hotplug locks.
   // Errors: invalid_argument (name or shape), file_exists if the name is taken, also by
   // the files of a cache that is being destroyed.
   result<cache_ref> kmem_cache_create(std::string_view name, const cache_shape& shape);
   // memcg_create_kmem_cache(): the cache of one memory cgroup, below that of its root.
   // It follows what is written to the root's files.
   result<cache_ref> memcg_create_kmem_cache(const cache_ref& root, unsigned cgroup);
-  // Destroys the cache and its children. lock_rules: cache_files and cache_destroy.
+  // Destroys the cache and its children. lock_rules: cache_files and slab.destroy.
   // device_or_resource_busy if objects are left: the cache then stays.
   // no_such_file_or_directory if it was destroyed already.
   result<> kmem_cache_destroy(const cache_ref& cache);
   // Gives empty slabs back: kmem_cache_shrink().
   void kmem_cache_shrink(kmem_cache& cache);
-  // Gives what the CPUs hold back. lock_rules: cache_flush.
+  // Gives what the CPUs hold back. lock_rules: slab.flush.
   void flush_all(kmem_cache& cache);
 
   // A cache by name, null if there is none. Takes slab_mutex.

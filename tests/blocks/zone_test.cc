@@ -32,6 +32,23 @@ TEST(Zone, CountsWhatIsThereAndWhatMayBeAllocated) {
   EXPECT_EQ(z.pages().early, 0U);
 }
 
+// Alone, who does not hold the lock counts like who does.
+TEST(Zone, CountsTheSameForACallerThatMayRace) {
+  zone z{zone_type::normal, 0};
+  z.add(block(4), {.holes = 100, .unmanaged = 512, .early = true},
+        zone::caller::may_race);
+  z.add(block(6), {});
+  EXPECT_EQ(z.pages().present, 2 * block_pages - 100);
+  EXPECT_EQ(z.pages().managed, 2 * block_pages - 612);
+  EXPECT_EQ(z.pages().spanned, 3 * block_pages);
+  z.remove(block(4), zone::caller::may_race);
+  z.remove(block(6), zone::caller::may_race);
+  EXPECT_EQ(z.pages().present, 0U);
+  EXPECT_EQ(z.pages().managed, 0U);
+  EXPECT_EQ(z.pages().early, 0U);
+  EXPECT_EQ(z.pages().spanned, 0U);
+}
+
 TEST(Zone, IntersectsItsSpanHolesIncluded) {
   zone z{zone_type::normal, 0};
   EXPECT_FALSE(z.intersects(block(0)));

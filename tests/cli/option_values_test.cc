@@ -65,5 +65,11 @@ TEST(OptionValues, DistancesAreRows) {
   EXPECT_FALSE(parse_distances("10,;20,10"));
 }
 
+TEST(OptionValues, NearestNamesComeFirst) {
+  EXPECT_THAT(nearest_names("v4.2", {"v3.19", "patched", "v4.1"}, 2),
+              ElementsAre("v4.1", "v3.19"));
+  EXPECT_THAT(nearest_names("", {"abc", "ab"}, 5), ElementsAre("ab", "abc"));
+}
+
 }  // namespace
 }  // namespace memhp

@@ -80,7 +80,7 @@ TEST(CpuOffline, KeepsANodeWhoseLastCpuWent) {
 }
 
 TEST(CpuDown, RefusesTheLastOne) {
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   cpu_hotplug cpus{locks, 2};
   EXPECT_EQ(error_of(cpus.cpu_down(0)), 0);
   EXPECT_EQ(error_of(cpus.cpu_down(1)), EBUSY);
@@ -92,7 +92,7 @@ TEST(CpuDown, RefusesTheLastOne) {
 // Steps that write down what they are called for.
 class ladder {
  public:
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   cpu_hotplug cpus{locks, 2};
   std::vector<std::string> calls;
   std::string fails;  // the call that does

@@ -51,7 +51,7 @@ TEST(SlabLockOrder, Of61IsQuiet) {
   machine_config config = two_nodes();
   config.rules.cache_files = cache_files_removal::after_locks;
   config.rules.cache_store = cache_store_reach::own_cache_only;
-  config.rules.cache_flush = cache_flush_way::by_work;
+  config.rules.slab.flush = cache_flush_way::by_work;
   slab_machine m{config};
   use_all_caches(m);
   for (const lockdep_report& report : reports.all())
@@ -62,7 +62,7 @@ TEST(SlabLockOrder, OfSeed003IsReported) {
   const recorded_reports reports;
   machine_config config = two_nodes();
   config.rules.debug_key = debug_key_enabled::in_cache_open;
-  config.rules.cache_destroy = cache_destroy_locks::slab_only;
+  config.rules.slab.destroy = cache_destroy_locks::slab_only;
   slab_machine m{config};
   task kthread;
   EXPECT_TRUE(torture_onoff(m.k(), 1, kthread));
@@ -151,7 +151,7 @@ TEST(SlabLockOrder, OfDeletionUnderSlabMutexIsReportedWhenFlushesWaitForWork) {
   machine_config config = two_nodes();
   config.rules.cache_files = cache_files_removal::deleted_under_slab_mutex;
   config.rules.cache_store = cache_store_reach::own_cache_only;
-  config.rules.cache_flush = cache_flush_way::by_work;
+  config.rules.slab.flush = cache_flush_way::by_work;
   slab_machine m{config};
   task kthread;
   const cache_ref cache = m.create("box", {.object_size = 256});

@@ -99,7 +99,7 @@ TEST(CacheCreate, TakesSlabMutexAlone) {
 
 TEST(CacheCreate, TookBothHotplugLocksUntil511) {
   slab_machine m{with_rules([](auto& rules) {
-    rules.cache_create = cache_create_locks::cpu_mem_slab;
+    rules.slab.create = cache_create_locks::cpu_mem_slab;
     rules.debug_key = debug_key_enabled::never;
   })};
   unsigned seen = 0;
@@ -231,7 +231,7 @@ TEST(CacheDestroy, HoldsWhatTheEraSays) {
   for (const auto locks :
        {cache_destroy_locks::cpu_mem_slab, cache_destroy_locks::cpu_slab}) {
     slab_machine m{with_rules([&](auto& rules) {
-      rules.cache_destroy = locks;
+      rules.slab.destroy = locks;
       rules.cache_files = cache_files_removal::under_slab_mutex;
     })};
     const cache_ref cache = m.create("box", plain);
@@ -250,7 +250,7 @@ TEST(CacheDestroy, HoldsWhatTheEraSays) {
 
 TEST(CacheDestroy, TookSlabMutexAloneFrom512To514) {
   slab_machine m{with_rules(
-      [](auto& rules) { rules.cache_destroy = cache_destroy_locks::slab_only; })};
+      [](auto& rules) { rules.slab.destroy = cache_destroy_locks::slab_only; })};
   const cache_ref cache = m.create("box", plain);
   guard cpus{m.k().locks.cpu_hotplug_lock};
   EXPECT_EQ(std::async(std::launch::async,
@@ -264,7 +264,7 @@ TEST(CacheDestroy, TookSlabMutexAloneFrom512To514) {
 TEST(CacheFlush, KeepsCpusWhereTheyAreOnlyWhereItWaitsForWork) {
   for (const auto way : {cache_flush_way::by_interrupt, cache_flush_way::by_work}) {
     slab_machine m{with_rules([&](auto& rules) {
-      rules.cache_flush = way;
+      rules.slab.flush = way;
       rules.cache_store = cache_store_reach::own_cache_only;
     })};
     const cache_ref cache = m.create("box", plain);

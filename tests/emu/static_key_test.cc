@@ -11,7 +11,7 @@ namespace memhp {
 namespace {
 
 TEST(StaticKey, IsOffUntilItIsEnabledAndThenStaysOn) {
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   static_key key;
   EXPECT_FALSE(key.enabled());
   static_key_enable(locks, key);
@@ -26,7 +26,7 @@ TEST(StaticKey, IsOffUntilItIsEnabledAndThenStaysOn) {
 
 // Both times: the lock is taken before the key is looked at.
 TEST(StaticKey, WaitsForTheCpuThatGoesDown) {
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   static_key key;
   for (const bool on_already : {false, true}) {
     std::future<void> enabled;
@@ -43,7 +43,7 @@ TEST(StaticKey, WaitsForTheCpuThatGoesDown) {
 }
 
 TEST(StaticKey, TakesJumpLabelMutexInsideCpuHotplugLock) {
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   static_key key;
   std::future<void> enabled;
   {
@@ -60,7 +60,7 @@ TEST(StaticKey, TakesJumpLabelMutexInsideCpuHotplugLock) {
 }
 
 TEST(StaticKey, IsEnabledByWhoHoldsTheLockAlready) {
-  hotplug_locks locks{sysfs_gate::trylock};
+  hotplug_locks locks{patched};
   static_key key;
   read_guard cpus{locks.cpu_hotplug_lock};
   static_key_enable_cpuslocked(locks, key);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every subcommand explains itself, on standard output.
 . "$(dirname "$0")/lib.sh"
-for command in "" run up down stat; do
+for command in "" run up down stat eras stress; do
   # shellcheck disable=SC2086 # "" is no word
   status_of memhp $command --help
   expect "exit status of memhp $command --help" $status 0
@@ -9,7 +9,7 @@ for command in "" run up down stat; do
   expect_line out "^Usage: memhp ${command:-SUBCOMMAND}"
 done
 for option in nodes memory movablecore dimm block-size max-memory cpus node-cpus distances \
-  auto-online online-policy movable-node backing commit era lockdep config; do
+  auto-online online-policy movable-node backing commit era lockdep lock-stat config; do
   memhp run --help >out
   expect_line out "^  --$option "
 done
