@@ -118,9 +118,10 @@ class program {
   int run(std::vector<std::string> arguments) {
     command_line line = split(std::move(arguments));
     if (line.options.empty())
-      return wrong_options("memhp",
-                           "no subcommand: write memhp run, up, down, stat, eras or stress; "
-                           "memhp --help explains them");
+      return wrong_options(
+          "memhp",
+          "no subcommand: write memhp run, up, down, stat, eras or stress; "
+          "memhp --help explains them");
     command* const chosen = find(line.options.front());
     if (chosen == nullptr && !line.options.front().starts_with('-'))
       return wrong_options("memhp", fmt::format("'{}' is no subcommand: write run, up, "

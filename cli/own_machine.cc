@@ -64,8 +64,8 @@ own_machine::own_machine(own_machine&& other) noexcept
 std::expected<own_machine, std::string> own_machine::start(
     const std::vector<std::string>& options) {
   std::error_code no_directory;
-  std::string pattern =
-      std::filesystem::temp_directory_path(no_directory).string() + "/memhp-stress.XXXXXX";
+  std::string pattern = std::filesystem::temp_directory_path(no_directory).string() +
+                        "/memhp-stress.XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr)
     return std::unexpected{fmt::format("{}: {}", pattern, strerror(errno))};
   own_machine machine{pattern};

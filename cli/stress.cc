@@ -13,8 +13,8 @@
 
 #include "cli/command.h"
 #include "cli/machine_options.h"
-#include "cli/own_machine.h"
 #include "cli/option_values.h"
+#include "cli/own_machine.h"
 #include "stress/invariants.h"
 #include "stress/report.h"
 #include "stress/run.h"
@@ -24,12 +24,16 @@ namespace memhp {
 namespace {
 
 constexpr const char* footer =
-    "Without --tree the run starts a machine of its own (the machine's options are those\n"
-    "of memhp up; default: --nodes 2 --memory 512M --dimm 2G@0 --dimm 2G@1 --commit touch\n"
+    "Without --tree the run starts a machine of its own (the machine's options are "
+    "those\n"
+    "of memhp up; default: --nodes 2 --memory 512M --dimm 2G@0 --dimm 2G@1 --commit "
+    "touch\n"
     "--lockdep on) and ends it.\n"
     "Workers: KIND=COUNT[@RATE][~MS],... KIND is probe, remove, online, online_kernel,\n"
-    "online_movable, offline, switch (0 and 1 to online), garbage, read, list, scan, hold\n"
-    "(files kept open across removal), dimm, dax, cpu, slab, signal or mix; at most RATE\n"
+    "online_movable, offline, switch (0 and 1 to online), garbage, read, list, scan, "
+    "hold\n"
+    "(files kept open across removal), dimm, dax, cpu, slab, signal or mix; at most "
+    "RATE\n"
     "calls a second each, MS milliseconds of thinking between them.\n"
     "Exit status: 0 nothing found, 1 a finding (or the tree could not be used), 2 wrong\n"
     "options. A worker's sequence of calls depends on --seed and its place alone.";
@@ -74,28 +78,35 @@ class stress_command final : public command {
   void add_run_options() {
     app().add_option("--workers", workers_, "what works")->type_name("KIND=COUNT,...");
     app().add_option("--time", time_, "how long: 500ms, 60s, 10m")->type_name("TIME");
-    app().add_option("--calls", calls_, "each worker's calls, instead of a time")
+    app()
+        .add_option("--calls", calls_, "each worker's calls, instead of a time")
         ->type_name("N");
     app().add_option("--seed", seed_, "of the workers' sequences")->type_name("N");
     app().add_option("--tree", tree_, "a running machine's directory")->type_name("DIR");
-    app().add_option("--blocks", blocks_, "the blocks to work on: 40-47,50")
+    app()
+        .add_option("--blocks", blocks_, "the blocks to work on: 40-47,50")
         ->type_name("LIST");
     app().add_option("--node", node_, "only this node's blocks")->type_name("N");
     app().add_flag("--hot", hot_, "only one block, the last");
     app().add_flag("--i-know-this-is-the-real-kernel", real_kernel_,
                    "work on a real sysfs; needs --blocks");
-    app().add_option("--stuck", stuck_, "a call that takes longer is a finding")
+    app()
+        .add_option("--stuck", stuck_, "a call that takes longer is a finding")
         ->type_name("TIME");
     app().add_flag("--faults", faults_, "memory notifiers veto now and then");
   }
 
   void add_result_options() {
     app().add_option("--record", plan_.record_path, "keep every call")->type_name("FILE");
-    app().add_option("--replay", replay_, "issue recorded calls again")->type_name("FILE");
-    app().add_option("--shrink", shrink_,
-                     "with --replay: write the shortest log found that still fails")
+    app()
+        .add_option("--replay", replay_, "issue recorded calls again")
         ->type_name("FILE");
-    app().add_option("--json", json_, "the figures as JSON; - is stdout")
+    app()
+        .add_option("--shrink", shrink_,
+                    "with --replay: write the shortest log found that still fails")
+        ->type_name("FILE");
+    app()
+        .add_option("--json", json_, "the figures as JSON; - is stdout")
         ->type_name("FILE");
     app().add_option("--junit", junit_, "the findings as JUnit's XML")->type_name("FILE");
     app().add_option("--plot", plot_, "SVGs of throughput and latency")->type_name("DIR");
@@ -122,7 +133,8 @@ class stress_command final : public command {
     constexpr std::uint64_t most_calls = 1'000'000'000'000;
     if (!calls_.empty())
       take(plan_.operations, parse_number(calls_, 1, most_calls), "--calls", error);
-    if (const auto setup = machine_.setup(); !setup && error.empty()) error = setup.error();
+    if (const auto setup = machine_.setup(); !setup && error.empty())
+      error = setup.error();
     if (error.empty()) error = conflict();
     if (!error.empty()) return std::unexpected{error};
     if (plan_.operations != 0) plan_.time = {};
@@ -140,13 +152,16 @@ class stress_command final : public command {
     if (!shrink_.empty() && !tree_.empty())
       return "--shrink needs fresh machines: leave out --tree";
     if (!plot_.empty() && access(plot_.c_str(), W_OK) != 0)
-      return fmt::format("--plot {0} is no directory: create it with mkdir -p {0}", plot_);
+      return fmt::format("--plot {0} is no directory: create it with mkdir -p {0}",
+                         plot_);
     if (tree_.empty() || !stress::is_real_sysfs(tree_)) return "";
     if (!real_kernel_)
-      return fmt::format("{} is a real kernel's sysfs: a run takes its memory away; if that "
-                         "is wanted, add --i-know-this-is-the-real-kernel",
-                         tree_);
-    if (only_.empty()) return "a real kernel needs --blocks: name those that it can spare";
+      return fmt::format(
+          "{} is a real kernel's sysfs: a run takes its memory away; if that "
+          "is wanted, add --i-know-this-is-the-real-kernel",
+          tree_);
+    if (only_.empty())
+      return "a real kernel needs --blocks: name those that it can spare";
     return "";
   }
 
@@ -200,7 +215,8 @@ class stress_command final : public command {
     return line;
   }
 
-  std::expected<stress::tree, std::string> find_tree(std::optional<own_machine>& machine) {
+  std::expected<stress::tree, std::string> find_tree(
+      std::optional<own_machine>& machine) {
     status_ = exit_failure;
     if (tree_.empty()) {
       auto started = own_machine::start(machine_to_start());
@@ -212,7 +228,8 @@ class stress_command final : public command {
     if (!sys || (node_.empty() && !hot_)) return sys;
     if (!node_.empty())
       std::erase_if(sys->blocks, [&](const stress::block_at_start& block) {
-        return sys->list(fmt::format("{}/node{}/memory{}", stress::node_dir, node_, block.id))
+        return sys
+            ->list(fmt::format("{}/node{}/memory{}", stress::node_dir, node_, block.id))
             .empty();
       });
     if (sys->blocks.empty())
@@ -254,7 +271,8 @@ class stress_command final : public command {
   static void show_progress(stress::run_options& options) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     options.progress = [terminal, before = 0.0, shown = 0.0](
-                           const stress::timeline::sample& since, double elapsed) mutable {
+                           const stress::timeline::sample& since,
+                           double elapsed) mutable {
       constexpr double every_s = 10;
       const double interval = elapsed - std::exchange(before, elapsed);
       if (!terminal && elapsed - shown < every_s) return;

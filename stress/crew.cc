@@ -28,8 +28,10 @@ void prepare_for_signals() {
 
 std::unique_ptr<shared_run> make_shared_run(const tree& sys, const circumstances& now,
                                             std::size_t workers) {
-  return std::unique_ptr<shared_run>{new shared_run{
-      .sys = sys, .now = now, .start = run_clock::now(), .threads = writer_threads{workers}}};
+  return std::unique_ptr<shared_run>{new shared_run{.sys = sys,
+                                                    .now = now,
+                                                    .start = run_clock::now(),
+                                                    .threads = writer_threads{workers}}};
 }
 
 void crew::add(std::string name, std::string kind, bool can_be_interrupted,
@@ -80,8 +82,8 @@ run_figures crew::figures() {
 std::chrono::milliseconds crew::pause(std::chrono::milliseconds limit) const {
   using std::chrono::milliseconds;
   if (limit.count() == 0) return milliseconds{20};
-  const auto left = std::chrono::duration_cast<milliseconds>(
-      shared_->start + limit - run_clock::now());
+  const auto left =
+      std::chrono::duration_cast<milliseconds>(shared_->start + limit - run_clock::now());
   return std::clamp(left, milliseconds{1}, look_every);
 }
 
@@ -98,12 +100,12 @@ void crew::sample(run_clock::duration elapsed) {
     now.latency_max_ns =
         std::max(now.latency_max_ns, each.live().latency_max_ns.exchange(0));
   }
-  const timeline::sample since{.until_s = now.until_s,
-                               .calls = now.calls - last_.calls,
-                               .successes = now.successes - last_.successes,
-                               .latency_sum_ns =
-                                   now.latency_sum_ns - last_.latency_sum_ns,
-                               .latency_max_ns = now.latency_max_ns};
+  const timeline::sample since{
+      .until_s = now.until_s,
+      .calls = now.calls - last_.calls,
+      .successes = now.successes - last_.successes,
+      .latency_sum_ns = now.latency_sum_ns - last_.latency_sum_ns,
+      .latency_max_ns = now.latency_max_ns};
   last_ = now;
   over_time_.add(since);
   if (options_.progress) options_.progress(since, now.until_s);

@@ -32,7 +32,7 @@ struct alignas(64) live_figures {
   std::atomic<std::uint64_t> calls = 0;
   std::atomic<std::uint64_t> successes = 0;
   std::atomic<std::uint64_t> latency_sum_ns = 0;
-  std::atomic<std::uint64_t> latency_max_ns = 0;  // since it was taken last
+  std::atomic<std::uint64_t> latency_max_ns = 0;   // since it was taken last
   std::atomic<std::uint64_t> inside_since_ns = 0;  // 0: between two calls
   std::atomic<std::uint64_t> inside_target = 0;
   std::atomic<operation> inside_op = operation::read;

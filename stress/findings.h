@@ -37,7 +37,8 @@ class block_history {
     std::vector<record> calls;
   };
   static constexpr std::size_t shards = 64;
-  static constexpr std::size_t most_targets = 4096;  // of one shard; further ones: not kept
+  static constexpr std::size_t most_targets =
+      4096;  // of one shard; further ones: not kept
   struct alignas(64) shard {
     mutable std::mutex lock;
     std::unordered_map<std::uint64_t, ring> rings;  // guarded by lock

@@ -31,7 +31,8 @@ class histogram {
   // more than max(). 0 without values.
   std::uint64_t at_permille(unsigned permille) const {
     if (count_ == 0) return 0;
-    const std::uint64_t rank = std::max<std::uint64_t>((count_ * permille + 999) / 1000, 1);
+    const std::uint64_t rank =
+        std::max<std::uint64_t>((count_ * permille + 999) / 1000, 1);
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       seen += buckets_[i];

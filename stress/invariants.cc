@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cerrno>
 #include <filesystem>
 #include <sstream>
 #include <thread>
@@ -77,8 +77,7 @@ void check_block(const tree& sys, std::uint64_t id, findings& found) {
   if (state == "online" && zones.find(' ') != std::string::npos)
     found.add("memory{}: online, but valid_zones is '{}'", id, zones);
   const auto nodes = nodes_of(sys, dir);
-  if (nodes.size() != 1)
-    found.add("memory{}: linked to {} nodes", id, nodes.size());
+  if (nodes.size() != 1) found.add("memory{}: linked to {} nodes", id, nodes.size());
   for (const std::string& node : nodes)
     if (line_of(sys, fmt::format("{}/{}/memory{}/phys_index", node_dir, node, id)) !=
         fmt::format("{:08x}", id))
@@ -86,7 +85,8 @@ void check_block(const tree& sys, std::uint64_t id, findings& found) {
 }
 
 // Links of nodes to blocks that are not there.
-void check_links(const tree& sys, const std::vector<std::uint64_t>& ids, findings& found) {
+void check_links(const tree& sys, const std::vector<std::uint64_t>& ids,
+                 findings& found) {
   for (const std::string& node : nodes_of(sys, node_dir))
     for (const std::string& name : sys.list(fmt::format("{}/{}", node_dir, node))) {
       if (!name.starts_with("memory")) continue;
@@ -198,8 +198,9 @@ tree_snapshot snapshot_of(const tree& sys) {
   const std::size_t last = messages.rfind('\n', messages.size() - 2);
   if (!messages.empty())
     now.last_message =
-        number_after(std::string_view{messages}.substr(last == std::string::npos ? 0 : last),
-                     ",") +
+        number_after(
+            std::string_view{messages}.substr(last == std::string::npos ? 0 : last),
+            ",") +
         1;
   return now;
 }
@@ -228,11 +229,12 @@ std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start) {
   remove_probed(sys, start, found);
   for (const block_at_start& block : sys.blocks)
     if (const int error = restore(sys, block))
-      found.add("memory{}: cannot go back to {} {}: {}", block.id, block.state, block.zone,
-                errno_name(error));
+      found.add("memory{}: cannot go back to {} {}: {}", block.id, block.state,
+                block.zone, errno_name(error));
   const auto ids = block_ids(sys);
   for (const std::uint64_t id : ids)
-    if (!std::ranges::binary_search(start.ids, id)) found.add("memory{}: is left over", id);
+    if (!std::ranges::binary_search(start.ids, id))
+      found.add("memory{}: is left over", id);
   for (const std::uint64_t id : start.ids)
     if (!std::ranges::binary_search(ids, id)) found.add("memory{}: is lost", id);
   const tree_snapshot now = snapshot_of(sys);

@@ -16,9 +16,9 @@ namespace memhp::stress {
 struct tree_snapshot {
   std::vector<std::uint64_t> ids;
   std::uint64_t online_blocks = 0;
-  std::uint64_t memory_kb = 0;  // MemTotal of all nodes
+  std::uint64_t memory_kb = 0;     // MemTotal of all nodes
   std::uint64_t last_message = 0;  // sequence number of proc/kmsg
-  std::size_t open_fds = 0;     // of this process
+  std::size_t open_fds = 0;        // of this process
 };
 tree_snapshot snapshot_of(const tree& sys);
 
@@ -27,8 +27,8 @@ tree_snapshot snapshot_of(const tree& sys);
 // the kernel has not complained.
 std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& start);
 
-// Puts every block into the state and zone that it had, removes what was added, turns CPUs
-// on. Findings: what would not go back, and blocks that are left or lost.
+// Puts every block into the state and zone that it had, removes what was added, turns
+// CPUs on. Findings: what would not go back, and blocks that are left or lost.
 std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start);
 
 }  // namespace memhp::stress

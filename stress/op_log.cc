@@ -74,8 +74,9 @@ std::expected<recorded_run, std::string> op_log::read(const std::string& path) {
   if (!file || fstat(file.get(), &st) != 0)
     return std::unexpected{fmt::format("{}: {}", path, strerror(errno))};
   header head{};
-  if (read_all(file.get(), &head, sizeof head) != sizeof head || head.magic != log_magic ||
-      head.record_size != sizeof(record) || head.command_line_size > longest_command_line)
+  if (read_all(file.get(), &head, sizeof head) != sizeof head ||
+      head.magic != log_magic || head.record_size != sizeof(record) ||
+      head.command_line_size > longest_command_line)
     return std::unexpected{
         fmt::format("{} is no log of memhp stress: write one of --record", path)};
   recorded_run run{.seed = head.seed};

@@ -16,31 +16,32 @@
 namespace memhp::stress {
 
 enum class operation : std::uint8_t {
-  online,            // "online" to a block's state
-  online_kernel,     // "online_kernel"
-  online_movable,    // "online_movable"
-  offline,           // "offline"
-  switch_on,         // "1" to a block's online
-  switch_off,        // "0"
-  garbage,           // a word that state does not know
-  probe,             // a block's address to probe
-  remove,            // a probed block to kernel/debug/memhp/remove_block
-  plug,              // a DIMM of one block
-  eject,             // "1" to the eject file of a DIMM that the run plugged
-  unbind,            // a device of bus/dax to drivers/kmem/unbind
-  bind,              // and back to drivers/kmem/bind
-  read,              // one attribute of a block
-  list,              // readdir and stat of the memory directory
-  scan,              // what lsmem does
-  hold,              // opens a block's state and keeps it, or reads one that is kept
-  cpu_down,          // "0" to a CPU's online
-  cpu_up,            // "1"
-  cache_create,      // kernel/debug/memhp/kmem_cache_create
-  cache_destroy,     // kernel/debug/memhp/kmem_cache_destroy
-  interrupt,         // a signal to a worker that may be writing
+  online,          // "online" to a block's state
+  online_kernel,   // "online_kernel"
+  online_movable,  // "online_movable"
+  offline,         // "offline"
+  switch_on,       // "1" to a block's online
+  switch_off,      // "0"
+  garbage,         // a word that state does not know
+  probe,           // a block's address to probe
+  remove,          // a probed block to kernel/debug/memhp/remove_block
+  plug,            // a DIMM of one block
+  eject,           // "1" to the eject file of a DIMM that the run plugged
+  unbind,          // a device of bus/dax to drivers/kmem/unbind
+  bind,            // and back to drivers/kmem/bind
+  read,            // one attribute of a block
+  list,            // readdir and stat of the memory directory
+  scan,            // what lsmem does
+  hold,            // opens a block's state and keeps it, or reads one that is kept
+  cpu_down,        // "0" to a CPU's online
+  cpu_up,          // "1"
+  cache_create,    // kernel/debug/memhp/kmem_cache_create
+  cache_destroy,   // kernel/debug/memhp/kmem_cache_destroy
+  interrupt,       // a signal to a worker that may be writing
   count_,
 };
-inline constexpr std::size_t operation_count = static_cast<std::size_t>(operation::count_);
+inline constexpr std::size_t operation_count =
+    static_cast<std::size_t>(operation::count_);
 
 std::string_view to_string(operation op);
 std::optional<operation> operation_from(std::string_view name);

@@ -101,10 +101,9 @@ outcome performer::perform(const call& what) {
     case cpu_down:
     case cpu_up:
       if (sys_.cpus.empty()) return {.issued = false};
-      return result_of(
-          sys_.write(fmt::format("devices/system/cpu/cpu{}/online",
-                                 sys_.cpus[what.variant % sys_.cpus.size()]),
-                     what.op == cpu_up ? "1" : "0"));
+      return result_of(sys_.write(fmt::format("devices/system/cpu/cpu{}/online",
+                                              sys_.cpus[what.variant % sys_.cpus.size()]),
+                                  what.op == cpu_up ? "1" : "0"));
     case cache_create:
     case cache_destroy: return cache(what.op, what.variant);
     case interrupt: threads_.interrupt(what.target); return {};

@@ -132,8 +132,8 @@ std::expected<std::chrono::milliseconds, std::string> parse_duration(
   if (unit == "m") ms = 60'000;
   if (unit == "h") ms = 3'600'000;
   if (error != std::errc{} || ms == 0 || value < 1 || value > longest.count() / ms)
-    return std::unexpected{
-        fmt::format("'{}' is no time: write a number and ms, s, m or h, such as 60s", text)};
+    return std::unexpected{fmt::format(
+        "'{}' is no time: write a number and ms, s, m or h, such as 60s", text)};
   return std::chrono::milliseconds{value * ms};
 }
 

@@ -38,10 +38,12 @@ struct worker_group {
 };
 
 // "probe=1,online=2". The error is one line that says what to write instead.
-std::expected<std::vector<worker_group>, std::string> parse_workers(std::string_view text);
+std::expected<std::vector<worker_group>, std::string> parse_workers(
+    std::string_view text);
 
 // "2s", "500ms", "10m", "1h".
-std::expected<std::chrono::milliseconds, std::string> parse_duration(std::string_view text);
+std::expected<std::chrono::milliseconds, std::string> parse_duration(
+    std::string_view text);
 
 struct plan {
   std::vector<worker_group> workers;

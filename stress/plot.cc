@@ -25,8 +25,8 @@ struct curve {
 };
 
 std::string axis_label(double x, double y, const char* anchor, const std::string& text) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
-                     anchor, text);
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x,
+                     y, anchor, text);
 }
 
 // Curves over time, from 0 to their greatest value.
@@ -52,7 +52,8 @@ std::string svg(const std::string& title, const std::string& unit,
     out += fmt::format(
         "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#ddd\"/>\n", left,
         width - right, y_of(value), y_of(value));
-    out += axis_label(left - 6, y_of(value) + 4, "end", fmt::format("{:.0f} {}", value, unit));
+    out += axis_label(left - 6, y_of(value) + 4, "end",
+                      fmt::format("{:.0f} {}", value, unit));
     out += axis_label(x_of(end * i / steps), height - bottom + 18, "middle",
                       fmt::format("{:.1f} s", end * i / steps));
   }

@@ -20,7 +20,8 @@ class recorded_source {
     std::uint64_t ended_before = 0;
   };
 
-  recorded_source(std::vector<step> steps, std::shared_ptr<std::atomic<std::uint64_t>> ended)
+  recorded_source(std::vector<step> steps,
+                  std::shared_ptr<std::atomic<std::uint64_t>> ended)
       : steps_{std::move(steps)}, ended_{std::move(ended)} {}
 
   std::optional<call> operator()() {

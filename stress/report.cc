@@ -56,11 +56,16 @@ std::string text_of(const finding& each) {
 std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (c == '"') out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t') out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t')
+      out += c;
   }
   return out;
 }
@@ -74,40 +79,39 @@ std::string text_report(const run_figures& figures) {
   for (std::size_t i = 0; i < operation_count; ++i) {
     const op_figures& each = figures.ops[i];
     if (each.calls() == 0) continue;
-    text += fmt::format("{:<15}{:>10}{:>10}{:>11.1f}{:>10.1f}{:>10.1f}{:>10.1f}{:>11.1f}  {}\n",
-                        to_string(static_cast<operation>(i)), each.calls(), each.successes,
-                        per_second(each.successes, figures.elapsed_s),
-                        us(each.latency.at_permille(p50)), us(each.latency.at_permille(p99)),
-                        us(each.latency.at_permille(p999)), us(each.latency.max()),
-                        errors_of(each));
+    text += fmt::format(
+        "{:<15}{:>10}{:>10}{:>11.1f}{:>10.1f}{:>10.1f}{:>10.1f}{:>11.1f}  {}\n",
+        to_string(static_cast<operation>(i)), each.calls(), each.successes,
+        per_second(each.successes, figures.elapsed_s), us(each.latency.at_permille(p50)),
+        us(each.latency.at_permille(p99)), us(each.latency.at_permille(p999)),
+        us(each.latency.max()), errors_of(each));
   }
-  text += fmt::format("{} calls in {:.2f} s: {:.0f} a second, {:.0f} of them successful\n",
-                      figures.calls(), figures.elapsed_s,
-                      per_second(figures.calls(), figures.elapsed_s),
-                      per_second(figures.successes(), figures.elapsed_s));
+  text += fmt::format(
+      "{} calls in {:.2f} s: {:.0f} a second, {:.0f} of them successful\n",
+      figures.calls(), figures.elapsed_s, per_second(figures.calls(), figures.elapsed_s),
+      per_second(figures.successes(), figures.elapsed_s));
   text += "fairness between the workers of a kind (1: even):";
   for (const std::string& kind : kinds_of(figures))
     text += fmt::format(" {} {:.3f}", kind, fairness(figures.workers, kind));
   text += "\n";
   for (std::size_t i = 0; i < std::min(figures.locks.size(), locks_shown); ++i) {
     const lock_wait& lock = figures.locks[i];
-    text += fmt::format("{:<32} waited for {:>8} times, {:>10.3f} s in all; held {:.3f} s\n",
-                        lock.name, lock.contentions, lock.wait_total_us / us_per_s,
-                        lock.hold_total_us / us_per_s);
+    text += fmt::format(
+        "{:<32} waited for {:>8} times, {:>10.3f} s in all; held {:.3f} s\n", lock.name,
+        lock.contentions, lock.wait_total_us / us_per_s, lock.hold_total_us / us_per_s);
   }
   for (const finding& each : figures.findings) text += text_of(each);
-  if (figures.finding_count == 0) return text + fmt::format("no finding, seed {}\n", figures.seed);
+  if (figures.finding_count == 0)
+    return text + fmt::format("no finding, seed {}\n", figures.seed);
   return text + fmt::format("{} finding(s), seed {}; again: {}\n", figures.finding_count,
                             figures.seed, figures.command_line);
 }
 
 std::string json_report(const run_figures& figures) {
-  nlohmann::ordered_json all{{"command_line", figures.command_line},
-                             {"seed", figures.seed},
-                             {"elapsed_s", figures.elapsed_s},
-                             {"calls", figures.calls()},
-                             {"successes", figures.successes()},
-                             {"finding_count", figures.finding_count}};
+  nlohmann::ordered_json all{
+      {"command_line", figures.command_line}, {"seed", figures.seed},
+      {"elapsed_s", figures.elapsed_s},       {"calls", figures.calls()},
+      {"successes", figures.successes()},     {"finding_count", figures.finding_count}};
   all["operations"] = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < operation_count; ++i) {
     const op_figures& each = figures.ops[i];
@@ -127,9 +131,8 @@ std::string json_report(const run_figures& figures) {
   for (const std::string& kind : kinds_of(figures))
     all["fairness"][kind] = fairness(figures.workers, kind);
   for (const worker_total& each : figures.workers)
-    all["workers"].push_back({{"name", each.name},
-                              {"calls", each.calls},
-                              {"successes", each.successes}});
+    all["workers"].push_back(
+        {{"name", each.name}, {"calls", each.calls}, {"successes", each.successes}});
   for (const lock_wait& each : figures.locks)
     all["locks"].push_back({{"name", each.name},
                             {"contentions", each.contentions},
@@ -151,8 +154,8 @@ std::string junit_report(const run_figures& figures) {
   std::string text = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"memhp stress\" "
       "tests=\"{}\" failures=\"{}\" time=\"{:.3f}\">\n",
-      operations + std::max<std::size_t>(figures.findings.size(), 1), figures.findings.size(),
-      figures.elapsed_s);
+      operations + std::max<std::size_t>(figures.findings.size(), 1),
+      figures.findings.size(), figures.elapsed_s);
   for (std::size_t i = 0; i < operation_count; ++i)
     if (figures.ops[i].calls() != 0)
       text += fmt::format("  <testcase classname=\"stress.operations\" name=\"{}\"/>\n",
@@ -170,14 +173,13 @@ std::string junit_report(const run_figures& figures) {
 
 std::string progress_line(const timeline::sample& since_last, double interval_s,
                           double elapsed_s) {
-  const double mean =
-      since_last.calls == 0
-          ? 0
-          : us(since_last.latency_sum_ns) / static_cast<double>(since_last.calls);
-  return fmt::format("{:7.1f} s  {:9.0f} calls/s  {:9.0f} ok/s  mean {:8.1f} us  max {:9.1f} us",
-                     elapsed_s, per_second(since_last.calls, interval_s),
-                     per_second(since_last.successes, interval_s), mean,
-                     us(since_last.latency_max_ns));
+  const double mean = since_last.calls == 0 ? 0
+                                            : us(since_last.latency_sum_ns) /
+                                                  static_cast<double>(since_last.calls);
+  return fmt::format(
+      "{:7.1f} s  {:9.0f} calls/s  {:9.0f} ok/s  mean {:8.1f} us  max {:9.1f} us",
+      elapsed_s, per_second(since_last.calls, interval_s),
+      per_second(since_last.successes, interval_s), mean, us(since_last.latency_max_ns));
 }
 
 std::vector<lock_wait> parse_lock_stat(const std::string& text) {

@@ -15,7 +15,8 @@ std::string json_report(const run_figures& figures);
 // One test case an operation and one for the invariants; a finding is a failure.
 std::string junit_report(const run_figures& figures);
 
-// Writes throughput.svg and latency.svg into an existing directory. The error is one line.
+// Writes throughput.svg and latency.svg into an existing directory. The error is one
+// line.
 std::expected<void, std::string> write_plots(const run_figures& figures,
                                              const std::string& dir);
 

@@ -24,7 +24,8 @@ inline std::vector<record> shrink(
   while (calls.size() >= 2 && trials < most_trials) {
     const std::size_t part = (calls.size() + parts - 1) / parts;
     bool smaller = false;
-    for (std::size_t from = 0; from < calls.size() && trials < most_trials; from += part) {
+    for (std::size_t from = 0; from < calls.size() && trials < most_trials;
+         from += part) {
       std::vector<record> rest = calls;
       const auto first = rest.begin() + static_cast<std::ptrdiff_t>(from);
       const auto count = std::min(part, rest.size() - from);

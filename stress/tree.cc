@@ -34,8 +34,9 @@ std::optional<std::uint64_t> id_of(std::string_view name, std::string_view prefi
 void find_cpus(tree& sys) {
   for (const std::string& name : sys.list("devices/system/cpu"))
     if (const auto id = id_of(name, "cpu"))
-      if (faccessat(sys.root.get(), fmt::format("devices/system/cpu/{}/online", name).c_str(),
-                    F_OK, 0) == 0)
+      if (faccessat(sys.root.get(),
+                    fmt::format("devices/system/cpu/{}/online", name).c_str(), F_OK,
+                    0) == 0)
         sys.cpus.push_back(static_cast<unsigned>(*id));
 }
 
@@ -45,8 +46,8 @@ void find_devices(tree& sys) {
   for (const std::string& name : sys.list("bus/dax/drivers/kmem"))
     if (name.starts_with("dax")) sys.dax.push_back(name);
   sys.has_remove =
-      faccessat(sys.root.get(), fmt::format("{}/remove_block", debug_dir).c_str(), F_OK, 0) ==
-      0;
+      faccessat(sys.root.get(), fmt::format("{}/remove_block", debug_dir).c_str(), F_OK,
+                0) == 0;
 }
 
 // Addresses behind everything that there is: far enough for the DIMMs that workers plug.
@@ -115,8 +116,7 @@ std::expected<tree, std::string> open_tree(const std::string& path,
   tree sys;
   sys.path = path;
   sys.root = owned_fd{open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  if (!sys.root)
-    return std::unexpected{fmt::format("{}: {}", path, strerror(errno))};
+  if (!sys.root) return std::unexpected{fmt::format("{}: {}", path, strerror(errno))};
   const std::string size = sys.read(fmt::format("{}/block_size_bytes", memory_dir));
   std::from_chars(size.data(), size.data() + size.size(), sys.block_size, 16);
   if (sys.block_size == 0)
@@ -136,8 +136,8 @@ std::expected<tree, std::string> open_tree(const std::string& path,
     sys.blocks.push_back({.id = id, .state = std::move(state), .zone = std::move(zone)});
   }
   if (sys.blocks.empty())
-    return std::unexpected{
-        fmt::format("{} has none of the blocks to work on: see {}/memory*", path, memory_dir)};
+    return std::unexpected{fmt::format(
+        "{} has none of the blocks to work on: see {}/memory*", path, memory_dir)};
   find_cpus(sys);
   find_devices(sys);
   if (only.empty()) choose_probe_targets(sys, highest);

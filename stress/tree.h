@@ -1,5 +1,5 @@
-// A hotplug tree as the run finds it: a directory that looks like /sys, known by its files
-// alone. Works the same on an emulated machine and on a real kernel.
+// A hotplug tree as the run finds it: a directory that looks like /sys, known by its
+// files alone. Works the same on an emulated machine and on a real kernel.
 //
 // Thread safety: constant after open(); any thread.
 #pragma once
@@ -28,12 +28,12 @@ struct tree {
   owned_fd root;
   std::string path;
   std::uint64_t block_size = 0;
-  std::vector<block_at_start> blocks;   // those to work on, by id
-  std::vector<std::uint64_t> probed;    // ids that probe and remove work on
-  std::vector<std::string> slots;       // DIMMs that were there
-  std::vector<unsigned> cpus;           // those with an `online` file
-  std::vector<std::string> dax;         // devices bound to kmem
-  bool has_remove = false;              // kernel/debug/memhp/remove_block
+  std::vector<block_at_start> blocks;  // those to work on, by id
+  std::vector<std::uint64_t> probed;   // ids that probe and remove work on
+  std::vector<std::string> slots;      // DIMMs that were there
+  std::vector<unsigned> cpus;          // those with an `online` file
+  std::vector<std::string> dax;        // devices bound to kmem
+  bool has_remove = false;             // kernel/debug/memhp/remove_block
 
   // The whole file; an errno (negative) in `error` if not.
   std::string read(const std::string& file, int& error) const;

@@ -46,10 +46,10 @@ void worker::check(const record& done, const outcome& result) {
   const bool known = may_answer(done.op, result.error, shared_.now);
   if (known && result.complaint.empty()) return;
   finding found{.worker = shared_.names[index_]};
-  found.what = fmt::format("{} on block {}: {}", to_string(done.op), done.target,
-                           known ? result.complaint
-                                 : fmt::format("answered {}, which it never may",
-                                               errno_name(result.error)));
+  found.what = fmt::format(
+      "{} on block {}: {}", to_string(done.op), done.target,
+      known ? result.complaint
+            : fmt::format("answered {}, which it never may", errno_name(result.error)));
   for (const record& each : shared_.history.of(done.target))
     found.history += to_line(each, shared_.names[each.worker]) + "\n";
   shared_.findings.add(std::move(found));
