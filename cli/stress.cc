@@ -32,7 +32,8 @@ constexpr const char* footer =
     "Workers: KIND=COUNT[@RATE][~MS],... KIND is probe, remove, online, online_kernel,\n"
     "online_movable, offline, switch (0 and 1 to online), garbage, read, list, scan, "
     "hold\n"
-    "(files kept open across removal), dimm, dax, cpu, slab, signal or mix; at most "
+    "(files kept open across removal), dimm, dax, cpu, slab, fault\n"
+    "(vetoes), signal or mix; at most "
     "RATE\n"
     "calls a second each, MS milliseconds of thinking between them.\n"
     "Exit status: 0 nothing found, 1 a finding (or the tree could not be used), 2 wrong\n"
@@ -138,7 +139,13 @@ class stress_command final : public command {
     if (error.empty()) error = conflict();
     if (!error.empty()) return std::unexpected{error};
     if (plan_.operations != 0) plan_.time = {};
-    plan_.now.faults = faults_;
+    if (faults_) {
+      constexpr const char* vetoes = "fault=1@20";
+      const auto more = stress::parse_workers(vetoes);
+      plan_.workers.insert(plan_.workers.end(), more->begin(), more->end());
+    }
+    plan_.now.faults = std::ranges::any_of(
+        plan_.workers, [](const auto& each) { return each.kind->name == "fault"; });
     plan_.now.signals = std::ranges::any_of(
         plan_.workers, [](const auto& each) { return each.kind->name == "signal"; });
     plan_.command_line = command_line();
@@ -245,15 +252,22 @@ class stress_command final : public command {
     const bool count_locks = sys.read(lock_stat_switch) == "0\n";
     if (count_locks && recorded == nullptr) (void)sys.write(lock_stat_switch, "1");
     const stress::tree_snapshot start = stress::snapshot_of(sys);
+    std::vector<stress::finding> complaints;
     stress::run_options options = options_;
     options.stop = [] { return asked_to_end != 0; };
-    if (machine != nullptr) options.break_tree = [machine] { machine->kill(); };
+    if (machine != nullptr)
+      options.break_tree = [&] {
+        complaints = stress::complaints_since(sys, start);
+        machine->kill();
+      };
     if (!quiet_ && recorded == nullptr) show_progress(options);
     std::expected<stress::run_figures, std::string> figures =
         recorded != nullptr ? stress::replay(sys, *recorded, plan_.now, options)
                             : stress::run(sys, plan_, options);
     if (!quiet_ && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\x1b[K");
-    if (!figures || figures->wedged) return figures;
+    if (!figures) return figures;
+    add_findings(*figures, std::move(complaints));
+    if (figures->wedged) return figures;
     figures->locks = stress::parse_lock_stat(sys.read("proc/lock_stat"));
     if (count_locks) (void)sys.write(lock_stat_switch, "0");
     add_findings(*figures, stress::check_invariants(sys, start));
@@ -286,9 +300,12 @@ class stress_command final : public command {
   int replay_log() {
     auto recorded = stress::op_log::read(replay_);
     if (!recorded) return complain(exit_wrong_options, recorded.error());
-    plan_.now.signals = std::ranges::any_of(recorded->calls, [](const auto& each) {
-      return each.op == stress::operation::interrupt;
-    });
+    const auto has = [&](stress::operation op) {
+      return std::ranges::any_of(recorded->calls,
+                                 [op](const auto& each) { return each.op == op; });
+    };
+    plan_.now = {.signals = has(stress::operation::interrupt),
+                 .faults = has(stress::operation::veto)};
     std::optional<own_machine> machine;
     auto sys = find_tree(machine);
     if (!sys) return complain(status_, sys.error());

@@ -146,6 +146,7 @@ bool crew::join() {
   ended_at_ = run_clock::now();
   bool back = ends_within(std::chrono::milliseconds{0});
   if (!back && options_.break_tree) {
+    shared_->broken = true;
     options_.break_tree();
     back = ends_within(end_within);
   }

@@ -149,14 +149,14 @@ int restore(const tree& sys, const block_at_start& block) {
 
 void remove_extra_dimms(const tree& sys, findings& found) {
   constexpr int tries = 500;
+  constexpr int asked_every = 100;
   for (int i = 0; i < tries; ++i) {
     bool left = false;
-    for (const std::string& slot : sys.list(dimm_dir)) {
-      if (!slot.starts_with("PNP0C80:") ||
-          std::ranges::find(sys.slots, slot) != sys.slots.end())
-        continue;
+    for (const std::string& slot : present_dimms(sys)) {
+      if (std::ranges::find(sys.slots, slot) != sys.slots.end()) continue;
       left = true;
-      if (i % 100 == 0) (void)sys.write(fmt::format("{}/{}/eject", dimm_dir, slot), "1");
+      if (i % asked_every == 0)
+        (void)sys.write(fmt::format("{}/{}/eject", dimm_dir, slot), "1");
     }
     if (!left) return;
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
@@ -205,6 +205,12 @@ tree_snapshot snapshot_of(const tree& sys) {
   return now;
 }
 
+std::vector<finding> complaints_since(const tree& sys, const tree_snapshot& start) {
+  findings found;
+  check_messages(sys, start, found);
+  return found.all;
+}
+
 std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& start) {
   findings found;
   const auto ids = block_ids(sys);
@@ -219,6 +225,8 @@ std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& star
 
 std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start) {
   findings found;
+  for (const char* event : {"ONLINE", "OFFLINE"})
+    (void)sys.write(fmt::format("{}/MEM_GOING_{}/error", notifier_error_dir, event), "0");
   destroy_caches(sys, found);
   for (const unsigned cpu : sys.cpus)
     (void)sys.write(fmt::format("devices/system/cpu/cpu{}/online", cpu), "1");

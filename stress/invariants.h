@@ -27,6 +27,9 @@ tree_snapshot snapshot_of(const tree& sys);
 // the kernel has not complained.
 std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& start);
 
+// What the kernel has complained of since `start`, in its words; also while others work.
+std::vector<finding> complaints_since(const tree& sys, const tree_snapshot& start);
+
 // Puts every block into the state and zone that it had, removes what was added, turns
 // CPUs on. Findings: what would not go back, and blocks that are left or lost.
 std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start);

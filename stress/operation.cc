@@ -66,6 +66,7 @@ constexpr std::array<facts, operation_count> table = {{
     {.name = "cpu_up", .errors = {EBUSY, ENODEV, ENOENT}, .interruptible = true},
     {.name = "cache_create", .errors = {EEXIST}, .interruptible = true},
     {.name = "cache_destroy", .errors = {ENOENT}, .interruptible = true},
+    {.name = "veto", .errors = {}},
     {.name = "interrupt", .errors = {}},
 }};
 

@@ -37,6 +37,7 @@ enum class operation : std::uint8_t {
   cpu_up,          // "1"
   cache_create,    // kernel/debug/memhp/kmem_cache_create
   cache_destroy,   // kernel/debug/memhp/kmem_cache_destroy
+  veto,            // an error, or none, to a memory notifier of the kernel
   interrupt,       // a signal to a worker that may be writing
   count_,
 };

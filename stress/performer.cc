@@ -106,6 +106,7 @@ outcome performer::perform(const call& what) {
                                   what.op == cpu_up ? "1" : "0"));
     case cache_create:
     case cache_destroy: return cache(what.op, what.variant);
+    case veto: return veto_changes(what.variant);
     case interrupt: threads_.interrupt(what.target); return {};
     case count_: break;
   }
@@ -201,12 +202,10 @@ outcome performer::hold_call(const call& what) {
 }
 
 std::vector<std::string> performer::plugged_slots() const {
-  std::vector<std::string> plugged;
-  std::ranges::copy_if(sys_.list(dimm_dir), std::back_inserter(plugged),
-                       [&](const std::string& name) {
-                         return name.starts_with("PNP0C80:") &&
-                                std::ranges::find(sys_.slots, name) == sys_.slots.end();
-                       });
+  std::vector<std::string> plugged = present_dimms(sys_);
+  std::erase_if(plugged, [&](const std::string& name) {
+    return std::ranges::find(sys_.slots, name) != sys_.slots.end();
+  });
   return plugged;
 }
 
@@ -224,6 +223,15 @@ outcome performer::eject_dimm(std::uint32_t variant) const {
       fmt::format("{}/{}/eject", dimm_dir, plugged[variant % plugged.size()]), "1"));
 }
 
+// Half of the calls end the vetoes.
+outcome performer::veto_changes(std::uint32_t variant) const {
+  constexpr std::array<std::string_view, 6> errors = {"0", "-12", "0", "-16", "0", "-1"};
+  const auto event = variant / errors.size() % 2 == 0 ? "ONLINE" : "OFFLINE";
+  return result_of(
+      sys_.write(fmt::format("{}/MEM_GOING_{}/error", notifier_error_dir, event),
+                 errors[variant % errors.size()]));
+}
+
 outcome performer::rebind(operation op, std::uint32_t variant) const {
   if (sys_.dax.empty()) return {.issued = false};
   return result_of(sys_.write(fmt::format("bus/dax/drivers/kmem/{}", to_string(op)),
@@ -234,8 +242,9 @@ outcome performer::cache(operation op, std::uint32_t variant) const {
   if (!sys_.has_remove) return {.issued = false};
   const std::string name = fmt::format("stress_{}_{}", worker_, variant % caches_each);
   return op == operation::cache_create
-             ? result_of(sys_.write(fmt::format("{}/kmem_cache_create", debug_dir),
-                                    name + " size=256"))
+             ? result_of(sys_.write(
+                   fmt::format("{}/kmem_cache_create", debug_dir),
+                   name + (variant % 64 < 16 ? " size=256 debug=U" : " size=256")))
              : result_of(
                    sys_.write(fmt::format("{}/kmem_cache_destroy", debug_dir), name));
 }

@@ -57,6 +57,7 @@ class performer {
   outcome plug_dimm();
   outcome eject_dimm(std::uint32_t variant) const;
   outcome rebind(operation op, std::uint32_t variant) const;
+  outcome veto_changes(std::uint32_t variant) const;
   outcome cache(operation op, std::uint32_t variant) const;
   std::vector<std::string> plugged_slots() const;
 

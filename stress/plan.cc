@@ -83,6 +83,7 @@ const std::vector<worker_kind>& worker_kinds() {
       {.name = "slab",
        .choices = {{cache_create, 1}, {cache_destroy, 1}},
        .writes = true},
+      {.name = "fault", .choices = {{veto, 1}}},
       {.name = "signal", .choices = {{interrupt, 1}}},
       {.name = "mix",
        .choices = {{online, 8},

@@ -41,8 +41,7 @@ void find_cpus(tree& sys) {
 }
 
 void find_devices(tree& sys) {
-  for (const std::string& name : sys.list(dimm_dir))
-    if (name.starts_with("PNP0C80:")) sys.slots.push_back(name);
+  sys.slots = present_dimms(sys);
   for (const std::string& name : sys.list("bus/dax/drivers/kmem"))
     if (name.starts_with("dax")) sys.dax.push_back(name);
   sys.has_remove =
@@ -101,6 +100,15 @@ bool is_real_sysfs(const std::string& path) {
   for (const std::string& each : {path, path + "/" + memory_dir})
     if (statfs(each.c_str(), &found) == 0 && found.f_type == SYSFS_MAGIC) return true;
   return false;
+}
+
+std::vector<std::string> present_dimms(const tree& sys) {
+  std::vector<std::string> names = sys.list(dimm_dir);
+  std::erase_if(names, [&](const std::string& name) {
+    return !name.starts_with("PNP0C80:") ||
+           sys.read(fmt::format("{}/{}/status", dimm_dir, name)) == "0\n";
+  });
+  return names;
 }
 
 std::vector<std::uint64_t> block_ids(const tree& sys) {

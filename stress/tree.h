@@ -18,6 +18,9 @@ inline constexpr const char* node_dir = "devices/system/node";
 inline constexpr const char* dimm_dir = "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04";
 inline constexpr const char* debug_dir = "kernel/debug/memhp";
 
+inline constexpr const char* notifier_error_dir =
+    "kernel/debug/notifier-error-inject/memory/actions";
+
 struct block_at_start {
   std::uint64_t id = 0;
   std::string state;
@@ -30,7 +33,7 @@ struct tree {
   std::uint64_t block_size = 0;
   std::vector<block_at_start> blocks;  // those to work on, by id
   std::vector<std::uint64_t> probed;   // ids that probe and remove work on
-  std::vector<std::string> slots;      // DIMMs that were there
+  std::vector<std::string> slots;      // with a DIMM at the start
   std::vector<unsigned> cpus;          // those with an `online` file
   std::vector<std::string> dax;        // devices bound to kmem
   bool has_remove = false;             // kernel/debug/memhp/remove_block
@@ -50,6 +53,9 @@ bool is_real_sysfs(const std::string& path);
 // `only`: the blocks to work on, empty for all. The error is one line.
 std::expected<tree, std::string> open_tree(const std::string& path,
                                            const std::vector<std::uint64_t>& only);
+
+// The slots that hold a DIMM now. A slot keeps its directory after an eject.
+std::vector<std::string> present_dimms(const tree& sys);
 
 // Ids of the blocks that are there, sorted.
 std::vector<std::uint64_t> block_ids(const tree& sys);

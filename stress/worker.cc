@@ -44,7 +44,7 @@ void worker::run() {
 
 void worker::check(const record& done, const outcome& result) {
   const bool known = may_answer(done.op, result.error, shared_.now);
-  if (known && result.complaint.empty()) return;
+  if ((known && result.complaint.empty()) || shared_.broken) return;
   finding found{.worker = shared_.names[index_]};
   found.what = fmt::format(
       "{} on block {}: {}", to_string(done.op), done.target,

@@ -32,6 +32,7 @@ struct shared_run {
   std::vector<std::string> names;  // of the workers
   op_log* log = nullptr;
   std::atomic<bool> stop = false;
+  std::atomic<bool> broken = false;            // the tree was ended under the workers
   std::atomic<std::uint64_t> ended_calls = 0;  // only counted by a replay
 };
 
