@@ -94,6 +94,9 @@ class stress_command final : public command {
     app()
         .add_option("--stuck", stuck_, "a call that takes longer is a finding")
         ->type_name("TIME");
+    app()
+        .add_option("--max-findings", most_findings_, "end after so many")
+        ->type_name("N");
     app().add_flag("--faults", faults_, "memory notifiers veto now and then");
   }
 
@@ -130,6 +133,11 @@ class stress_command final : public command {
     take(plan_.time, stress::parse_duration(time_), "--time", error);
     take(options_.stuck_after, stress::parse_duration(stuck_), "--stuck", error);
     take(plan_.seed, parse_number(seed_, 0, UINT64_MAX), "--seed", error);
+    std::uint64_t most = 0;
+    constexpr std::uint64_t highest_most = 1'000'000;
+    if (take(most, parse_number(most_findings_, 1, highest_most), "--max-findings",
+             error))
+      options_.most_findings = most;
     take(only_, parse_list(blocks_), "--blocks", error);
     constexpr std::uint64_t most_calls = 1'000'000'000'000;
     if (!calls_.empty())
@@ -380,6 +388,7 @@ class stress_command final : public command {
       "probe=1,remove=1,online=2,offline=2,online_movable=1,switch=1,read=2,hold=1";
   std::string time_ = "10s";
   std::string stuck_ = "20s";
+  std::string most_findings_ = "32";
   std::string calls_;
   std::string seed_ = "1";
   std::string tree_;

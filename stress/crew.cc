@@ -121,11 +121,13 @@ bool crew::find_stuck() {
     if (since == 0 || now < since + ns_of(options_.stuck_after)) continue;
     const std::uint64_t target = live.inside_target;
     finding each{.worker = shared_->names[i]};
-    each.what = fmt::format("{} on block {}: has not come back for {} s",
-                            to_string(live.inside_op.load()), target,
+    const operation op = live.inside_op;
+    each.what = fmt::format("{}{}: has not come back for {:.1f} s", to_string(op),
+                            is_about_block(op) ? fmt::format(" on block {}", target) : "",
                             static_cast<double>(now - since) / ns_per_s);
-    for (const record& one : shared_->history.of(target))
-      each.history += to_line(one, shared_->names[one.worker]) + "\n";
+    if (is_about_block(op))
+      for (const record& one : shared_->history.of(target))
+        each.history += to_line(one, shared_->names[one.worker]) + "\n";
     shared_->findings.add(std::move(each));
     found = true;
   }

@@ -126,7 +126,7 @@ void check_messages(const tree& sys, const tree_snapshot& start, findings& found
   }
   if (report.empty()) return;
   std::string headline = report.substr(0, report.find('\n'));
-  for (const std::string_view word : {"WARNING:", "INFO:", "BUG:"})
+  for (const std::string_view word : {"WARNING: possible", "BUG:", "INFO:", "WARNING:"})
     if (const std::size_t at = report.find(word); at != std::string::npos) {
       headline = report.substr(at, report.find('\n', at) - at);
       break;

@@ -92,6 +92,11 @@ std::optional<operation> operation_from(std::string_view name) {
   return std::nullopt;
 }
 
+bool is_about_block(operation op) {
+  using enum operation;
+  return op <= remove || op == read || op == hold;
+}
+
 bool may_answer(operation op, int error, const circumstances& now) {
   const facts& known = facts_of(op);
   if (error == 0) return known.can_succeed;

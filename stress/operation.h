@@ -47,6 +47,9 @@ inline constexpr std::size_t operation_count =
 std::string_view to_string(operation op);
 std::optional<operation> operation_from(std::string_view name);
 
+// Whether `op` is about one block: what it did belongs to the history of that block.
+bool is_about_block(operation op);
+
 // What else is going on that excuses answers.
 struct circumstances {
   bool signals = false;  // handled signals are sent to writers

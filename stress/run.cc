@@ -53,7 +53,7 @@ class random_source {
       next.target = which % workers_;
     else if ((next.op == operation::probe || next.op == operation::remove)) {
       if (!sys_.probed.empty()) next.target = sys_.probed[which % sys_.probed.size()];
-    } else if (!targets_.empty()) {
+    } else if (is_about_block(next.op) && !targets_.empty()) {
       next.target = targets_[which % targets_.size()];
     }
     return next;

@@ -45,13 +45,16 @@ void worker::run() {
 void worker::check(const record& done, const outcome& result) {
   const bool known = may_answer(done.op, result.error, shared_.now);
   if ((known && result.complaint.empty()) || shared_.broken) return;
+  const std::string where =
+      is_about_block(done.op) ? fmt::format(" on block {}", done.target) : "";
   finding found{.worker = shared_.names[index_]};
   found.what = fmt::format(
-      "{} on block {}: {}", to_string(done.op), done.target,
+      "{}{}: {}", to_string(done.op), where,
       known ? result.complaint
             : fmt::format("answered {}, which it never may", errno_name(result.error)));
-  for (const record& each : shared_.history.of(done.target))
-    found.history += to_line(each, shared_.names[each.worker]) + "\n";
+  if (is_about_block(done.op))
+    for (const record& each : shared_.history.of(done.target))
+      found.history += to_line(each, shared_.names[each.worker]) + "\n";
   shared_.findings.add(std::move(found));
 }
 
@@ -79,7 +82,7 @@ void worker::count(const record& done) {
 }
 
 void worker::keep(const record& done) {
-  shared_.history.add(done);
+  if (is_about_block(done.op)) shared_.history.add(done);
   if (shared_.log == nullptr) return;
   to_log_.push_back(done);
   if (to_log_.size() == log_batch) flush();
