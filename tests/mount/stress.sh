@@ -20,7 +20,7 @@ expect_line out "^[1-9][0-9]* calls in " # ejects find other DIMMs plugged, or n
 # A machine that runs is left as it was.
 up hp --dimm 1G@0 --commit touch
 echo online_movable >hp/devices/system/memory/memory33/state
-state() { (cd hp && grep . devices/system/memory/memory*/{state,valid_zones} && ls devices/system/memory); }
+state() { (cd hp && grep . devices/system/memory/memory*/state devices/system/memory/memory*/valid_zones && ls devices/system/memory); }
 state >before
 mkdir plots
 status_of memhp stress --tree hp --faults --workers "$everything" --calls 100 --quiet --plot plots
