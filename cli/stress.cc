@@ -197,7 +197,7 @@ class stress_command final : public command {
   std::vector<std::string> machine_to_start() const {
     const auto given = machine_arguments();
     std::vector<std::string> arguments = given;
-    const auto add = [&](const char* option, std::vector<const char*> values) {
+    const auto add = [&](const char* option, std::initializer_list<const char*> values) {
       if (std::ranges::find(given, option) != given.end()) return;
       for (const char* value : values) {
         arguments.emplace_back(option);

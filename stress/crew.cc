@@ -28,10 +28,7 @@ void prepare_for_signals() {
 
 std::unique_ptr<shared_run> make_shared_run(const tree& sys, const circumstances& now,
                                             std::size_t workers) {
-  return std::unique_ptr<shared_run>{new shared_run{.sys = sys,
-                                                    .now = now,
-                                                    .start = run_clock::now(),
-                                                    .threads = writer_threads{workers}}};
+  return std::make_unique<shared_run>(sys, now, workers);
 }
 
 void crew::add(std::string name, std::string kind, bool can_be_interrupted,

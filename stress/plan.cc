@@ -16,7 +16,8 @@ constexpr unsigned most_think_ms = 60'000;
 std::optional<unsigned> number(std::string_view text, unsigned least, unsigned most) {
   unsigned value = 0;
   const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const auto [stop, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || stop != end || value < least || value > most)
     return std::nullopt;
   return value;
@@ -125,7 +126,8 @@ std::expected<std::chrono::milliseconds, std::string> parse_duration(
   constexpr std::chrono::milliseconds longest = std::chrono::hours{24 * 7};
   std::int64_t value = 0;
   const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const auto [stop, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
   const std::string_view unit{stop, static_cast<std::size_t>(end - stop)};
   std::int64_t ms = 0;
   if (unit == "ms") ms = 1;

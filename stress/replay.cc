@@ -44,6 +44,7 @@ class recorded_source {
 std::map<std::uint16_t, std::vector<recorded_source::step>> steps_of(
     std::vector<record> calls) {
   std::vector<std::uint64_t> ends;
+  ends.reserve(calls.size());
   for (const record& each : calls) ends.push_back(each.end_ns);
   std::ranges::sort(ends);
   std::ranges::stable_sort(calls, {}, &record::start_ns);

@@ -21,6 +21,7 @@ std::vector<std::uint64_t> targets_of(const tree& sys, const worker_kind& kind,
       (first == operation::probe || first == operation::remove))
     return sys.probed;
   std::vector<std::uint64_t> targets;
+  targets.reserve(sys.blocks.size());
   for (const block_at_start& block : sys.blocks) targets.push_back(block.id);
   if (blocks_come_and_go)
     targets.insert(targets.end(), sys.probed.begin(), sys.probed.end());
@@ -100,18 +101,18 @@ class random_source {
 
 std::expected<run_figures, std::string> run(const tree& sys, const plan& what,
                                             const run_options& options) {
-  std::unique_ptr<op_log> log;
+  std::shared_ptr<op_log> log;
   if (!what.record_path.empty()) {
     auto created = op_log::create(what.record_path, what.seed, what.command_line);
     if (!created) return std::unexpected{created.error()};
-    log = std::make_unique<op_log>(std::move(*created));
+    log = std::make_shared<op_log>(std::move(*created));
   }
   prepare_for_signals();
   unsigned total = 0;
   for (const worker_group& group : what.workers) total += group.count;
   // On the heap for good: threads that never come back refer to it.
   auto* const all = new crew{make_shared_run(sys, what.now, total), options};
-  all->shared().log = log.get();
+  all->shared().log = log;
   unsigned index = 0;
   for (const worker_group& group : what.workers)
     for (unsigned i = 0; i < group.count; ++i)
@@ -121,11 +122,8 @@ std::expected<run_figures, std::string> run(const tree& sys, const plan& what,
   run_figures figures = all->figures();
   figures.seed = what.seed;
   figures.command_line = what.command_line;
-  const bool lost = log && all->shared().log == nullptr;
-  if (all->wedged())
-    (void)log.release();
-  else
-    delete all;
+  const bool lost = all->shared().log_failed.load();
+  if (!all->wedged()) delete all;
   if (lost)
     return std::unexpected{fmt::format("{}: no room for the log", what.record_path)};
   return figures;

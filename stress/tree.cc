@@ -26,7 +26,7 @@ std::optional<std::uint64_t> id_of(std::string_view name, std::string_view prefi
   name.remove_prefix(prefix.size());
   std::uint64_t id = 0;
   const char* const end = name.data() + name.size();
-  const auto [stop, error] = std::from_chars(name.data(), end, id);
+  const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), id);
   if (error != std::errc{} || stop != end) return std::nullopt;
   return id;
 }

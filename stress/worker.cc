@@ -90,7 +90,7 @@ void worker::keep(const record& done) {
 
 void worker::flush() {
   if (shared_.log == nullptr || to_log_.empty()) return;
-  if (!shared_.log->append(to_log_)) shared_.log = nullptr;
+  if (!shared_.log->append(to_log_)) shared_.log_failed = true;
   to_log_.clear();
 }
 

@@ -23,6 +23,9 @@ using run_clock = std::chrono::steady_clock;
 
 // What all workers of a run share.
 struct shared_run {
+  shared_run(const tree& on, const circumstances& during, std::size_t workers)
+      : sys{on}, now{during}, start{run_clock::now()}, threads{workers} {}
+
   const tree& sys;
   circumstances now;
   run_clock::time_point start;
@@ -30,7 +33,8 @@ struct shared_run {
   block_history history;
   finding_list findings;
   std::vector<std::string> names;  // of the workers
-  op_log* log = nullptr;
+  std::shared_ptr<op_log> log;     // null: nothing is recorded
+  std::atomic<bool> log_failed = false;
   std::atomic<bool> stop = false;
   std::atomic<bool> broken = false;            // the tree was ended under the workers
   std::atomic<std::uint64_t> ended_calls = 0;  // only counted by a replay
