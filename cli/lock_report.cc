@@ -68,7 +68,7 @@ std::string text_lock_report(const shared_lock_figures& locks) {
   if (!locks.counting())
     fmt::format_to(out,
                    "waits and holds are not counted now: start the machine with "
-                   "--lockdep on and write 1 to its proc/sys/kernel/lock_stat\n");
+                   "--lock-stat on or write 1 to its proc/sys/kernel/lock_stat\n");
   if (figures.empty()) return text;
   fmt::format_to(out, "{:<32} {:<5} {:>11} {:>10} {:>10} {:>12} {:>10} {:>10}\n", "lock",
                  "held", "contentions", "wait avg", "wait max", "acquisitions",

@@ -99,9 +99,9 @@ struct machine_options::reader {
     return kind.value_or(platform_kind::pc);
   }
 
-  bool lockdep(const std::string& text) {
+  bool on_or_off(std::string_view option, const std::string& text) {
     if (text != "on" && text != "off" && error.empty())
-      error = fmt::format("--lockdep '{}': write on or off", text);
+      error = fmt::format("{} '{}': write on or off", option, text);
     return text == "on";
   }
 };
@@ -173,6 +173,11 @@ void machine_options::add_to(CLI::App& app) {
          "validate the order of the machine's locks; reports go to the log and to "
          "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
          "MODE");
+  option(
+      "--lock-stat", lock_stat_,
+      "count waits and holds of the machine's locks from the start, for memhp stat "
+      "--locks and proc/lock_stat; proc/sys/kernel/lock_stat switches it later: on, off",
+      "MODE");
   option("--config", config_,
          "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
          "[\"512M@1\"]}; the command line wins",
@@ -207,7 +212,8 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.platform = read.platform(platform_);
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);
-  made.lockdep = read.lockdep(lockdep_);
+  made.lockdep = read.on_or_off("--lockdep", lockdep_);
+  made.lock_stat = read.on_or_off("--lock-stat", lock_stat_);
   if (const lock_rules* rules = read.era(era_)) config.rules = *rules;
 
   if (!read.error.empty()) return std::unexpected{read.error};

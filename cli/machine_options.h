@@ -18,7 +18,8 @@ struct machine_setup {
   machine_config config;
   backing_kind backing = backing_kind::automatic;
   commit_mode commit = commit_mode::online;
-  bool lockdep = false;  // whether the validator watches the machine's locks
+  bool lockdep = false;    // whether the validator watches the machine's locks
+  bool lock_stat = false;  // whether their waits and holds are counted from the start
 };
 
 // Texts as typed, until setup() makes values of them. CLI11 only collects them: its own
@@ -56,6 +57,7 @@ class machine_options {
   std::string commit_ = "online";
   std::string era_ = "patched";
   std::string lockdep_ = default_lockdep();
+  std::string lock_stat_ = "off";
   std::string config_;  // read before the command line, by config_arguments()
 };
 

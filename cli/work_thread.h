@@ -1,17 +1,20 @@
 // The thread that runs the work of the kernel's workqueues, in order.
 //
-// Thread safety: run() may be called by any thread; finish() by one, after which run()
-// drops what it is given.
+// Thread safety: run() and run_after() may be called by any thread; finish() by one,
+// after which they drop what they are given.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
+
+#include "locks/completion.h"
+#include "locks/guards.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -25,64 +28,86 @@ class work_thread {
   ~work_thread() { finish(); }
 
   void run(work function) {
-    const std::lock_guard hold{lock_};
-    if (ending_) return;
-    waiting_.push_back(std::move(function));
-    arrived_.notify_one();
+    {
+      guard hold{lock_};
+      if (ending_) return;
+      waiting_.push_back(std::move(function));
+    }
+    arrived_.complete();
   }
 
   // Once so much time has passed; forgotten if that is after finish().
   void run_after(std::chrono::milliseconds delay, work function) {
-    const std::lock_guard hold{lock_};
-    later_.emplace(std::chrono::steady_clock::now() + delay, std::move(function));
-    arrived_.notify_one();
+    {
+      guard hold{lock_};
+      if (ending_) return;
+      later_.emplace(std::chrono::steady_clock::now() + delay, std::move(function));
+    }
+    arrived_.complete();
   }
 
   // Runs what was given, then ends the thread. The work must be able to finish.
   void finish() {
+    bool first = false;
     {
-      const std::lock_guard hold{lock_};
-      ending_ = true;
-      arrived_.notify_one();
+      guard hold{lock_};
+      first = !std::exchange(ending_, true);
     }
+    if (first) arrived_.complete();
     if (thread_.joinable()) thread_.join();
   }
 
  private:
+  using time_point = std::chrono::steady_clock::time_point;
+
   void loop() {
-    std::unique_lock hold{lock_};
     while (true) {
-      take_due();
-      if (waiting_.empty() && ending_) return;
-      if (waiting_.empty()) {
-        if (later_.empty())
-          arrived_.wait(hold);
-        else
-          arrived_.wait_until(hold, later_.begin()->first);
-        continue;
+      wait();
+      work next;
+      {
+        guard hold{lock_};
+        take_due();
+        if (waiting_.empty() && ending_) return;
+        if (waiting_.empty()) continue;  // something was put off, or not due yet
+        next = std::move(waiting_.front());
+        waiting_.pop_front();
       }
-      const work next = std::move(waiting_.front());
-      waiting_.pop_front();
-      hold.unlock();
       next();
-      hold.lock();
     }
+  }
+
+  // Until something arrives or is due. There are at least as many completions as works,
+  // so that none is left behind.
+  void wait() {
+    std::optional<time_point> due;
+    {
+      guard hold{lock_};
+      if (!later_.empty()) due = later_.begin()->first;
+    }
+    if (due)
+      (void)arrived_.wait_until(*due);
+    else
+      arrived_.wait();
   }
 
   // What is due goes behind what waits.
-  void take_due() {
-    const auto now = std::chrono::steady_clock::now();
+  void take_due() REQUIRES(lock_) {
+    const time_point now = std::chrono::steady_clock::now();
     while (!later_.empty() && later_.begin()->first <= now) {
       waiting_.push_back(std::move(later_.begin()->second));
       later_.erase(later_.begin());
+      arrived_.complete();  // its own was spent on the news of it
     }
   }
 
-  std::mutex lock_;
-  std::condition_variable arrived_;
-  std::deque<work> waiting_;                                          // guarded by lock_
-  std::multimap<std::chrono::steady_clock::time_point, work> later_;  // as well
-  bool ending_ = false;                                               // guarded by lock_
+  static constexpr lock_class_key lock_key{.name = "work thread"};
+  tracked_mutex lock_{lock_key};
+  std::deque<work> waiting_ GUARDED_BY(lock_);
+  std::multimap<time_point, work> later_ GUARDED_BY(lock_);
+  bool ending_ GUARDED_BY(lock_) = false;
+  // Once for each work, and for the end. Not shown to the validator: who waits for it
+  // holds nothing, and who waits for the work says so to the workqueue.
+  completion arrived_;
   std::thread thread_;  // last: starts when the rest exists
 };
 

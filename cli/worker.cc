@@ -96,6 +96,7 @@ class worker {
     // Booting takes locks already.
     lockdep::set_report_format(era_of(plan_.setup.config.rules).words);
     lockdep::set_on(plan_.setup.lockdep);
+    if (plan_.setup.lock_stat) lockdep::set_lock_stat(true);
     auto booted = machine::boot(plan_.setup.config, environment(**memory, work));
     if (!booted) return std::unexpected{booted.error()};
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,

@@ -23,7 +23,8 @@ result<std::string> lockdep_stats_show(kobject&, task&) {
 }
 
 result<std::string> lock_stat_show(kobject&, task&) {
-  return lock_stat_text(lockdep::lock_stat_rows(), lockdep::on());
+  // Here it counts without the validator, too: nothing is missing then.
+  return lock_stat_text(lockdep::lock_stat_rows(), lockdep::on() || lock_stat::on());
 }
 
 // As the kernel: 0 clears, everything else is taken and does nothing.

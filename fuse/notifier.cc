@@ -3,7 +3,10 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 
+#include <optional>
 #include <utility>
+
+#include "locks/guards.h"
 
 namespace memhp {
 namespace {
@@ -15,7 +18,7 @@ constexpr auto repeat_after = std::chrono::seconds{1};
 
 void notifier::start(fuse_session* session) {
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     running_ = true;
   }
   thread_ = std::thread{[this, session] { serve(session); }};
@@ -23,11 +26,13 @@ void notifier::start(fuse_session* session) {
 
 void notifier::stop() {
   if (!thread_.joinable()) return;
+  bool tell = false;
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     running_ = false;
+    tell = must_tell();
   }
-  posted_.notify_one();
+  if (tell) news_.complete();
   thread_.join();
 }
 
@@ -44,54 +49,89 @@ void notifier::drop_name(node_id parent, std::string_view name) {
 }
 
 void notifier::post(name_to_expire name) {
+  bool tell = false;
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     if (!running_) return;
     names_.push_back(std::move(name));
     ++posts_;
+    tell = must_tell();
   }
-  posted_.notify_one();
+  if (tell) news_.complete();
 }
 
 void notifier::forget(node_id node, bool listing) {
+  bool tell = false;
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     if (!running_) return;
     nodes_[node] |= listing;
     ++posts_;
+    tell = must_tell();
   }
-  posted_.notify_one();
+  if (tell) news_.complete();
+}
+
+// There is news. True for the first who has some: it wakes the thread, once lock_ is
+// free.
+bool notifier::must_tell() {
+  return !std::exchange(told_, true);
 }
 
 void notifier::flush() {
-  std::unique_lock hold{lock_};
-  sent_.wait(hold, [this, until = posts_] { return done_ >= until; });
+  std::uint64_t until = 0;
+  {
+    guard hold{lock_};
+    until = posts_;
+  }
+  sent_.wait([this, until] { return done_.load(std::memory_order_acquire) >= until; });
+}
+
+// Returns once there is news, or a repetition is due.
+void notifier::wait_for_news() {
+  std::optional<clock::time_point> due;
+  {
+    guard hold{lock_};
+    if (!repetitions_.empty()) due = repetitions_.front().due;
+  }
+  const bool timed_out = due && !news_.wait_until(*due);
+  if (timed_out) {
+    guard hold{lock_};
+    if (!told_) return;
+  }
+  if (!due || timed_out) news_.wait();  // in the latter case it is about to come
+  guard hold{lock_};
+  told_ = false;
 }
 
 void notifier::serve(fuse_session* session) {
   pthread_setname_np(pthread_self(), "memhp-notifier");
-  std::unique_lock hold{lock_};
-  const auto has_work = [this] { return !running_ || done_ != posts_; };
-  for (;;) {
-    if (repetitions_.empty())
-      posted_.wait(hold, has_work);
-    else
-      posted_.wait_until(hold, repetitions_.front().due, has_work);
-    if (!running_ && done_ == posts_) return;
-    take_due();
-    const auto names = std::exchange(names_, {});
-    const auto nodes = std::exchange(nodes_, {});
-    const std::uint64_t until = posts_;
-    hold.unlock();
+  for (bool running = true; running;) {
+    wait_for_news();
+    std::deque<name_to_expire> names;
+    nodes_to_forget nodes;
+    std::uint64_t until = 0;
+    {
+      guard hold{lock_};
+      take_due();
+      names.swap(names_);
+      nodes.swap(nodes_);
+      until = posts_;
+      running = running_;  // once it is false nobody posts
+    }
     send(session, names, nodes);
-    hold.lock();
-    for (const name_to_expire& name : names)
-      if (name.gone)
-        repetitions_.push_back(
-            {clock::now() + repeat_after, {.parent = name.parent, .name = name.name}});
-    done_ = until;
-    sent_.notify_all();
+    repeat_later(names);
+    done_.store(until, std::memory_order_release);
+    sent_.wake_all();
   }
+}
+
+void notifier::repeat_later(const std::deque<name_to_expire>& names) {
+  const auto due = clock::now() + repeat_after;
+  guard hold{lock_};
+  for (const name_to_expire& name : names)
+    if (name.gone)
+      repetitions_.push_back({due, {.parent = name.parent, .name = name.name}});
 }
 
 // The repetitions whose time has come join the names to send.

@@ -9,17 +9,18 @@
 // receiver; start() and stop() by one.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "fuse/node_table.h"
+#include "locks/completion.h"
+#include "locks/tracked.h"
 
 struct fuse_session;
 
@@ -67,7 +68,10 @@ class notifier {
     name_to_expire name;
   };
   void post(name_to_expire name);
-  void take_due();
+  bool must_tell() REQUIRES(lock_);
+  void wait_for_news();
+  void take_due() REQUIRES(lock_);
+  void repeat_later(const std::deque<name_to_expire>& names);
   // Whether the listing is to be forgotten, by node. A map: a thousand new blocks are
   // one notification about their directory.
   using nodes_to_forget = std::map<node_id, bool>;
@@ -77,16 +81,20 @@ class notifier {
   static void send(fuse_session* session, const std::deque<name_to_expire>& names,
                    const nodes_to_forget& nodes);
 
-  std::mutex lock_;
-  // Guarded by lock_.
-  std::condition_variable posted_;
-  std::condition_variable sent_;
-  std::deque<name_to_expire> names_;
-  std::deque<repetition> repetitions_;  // earliest first
-  nodes_to_forget nodes_;
-  std::uint64_t posts_ = 0;
-  std::uint64_t done_ = 0;  // how many of posts_ the kernel knows
-  bool running_ = false;
+  static constexpr lock_class_key lock_key{.name = "notifier"};
+  tracked_mutex lock_{lock_key};
+  std::deque<name_to_expire> names_ GUARDED_BY(lock_);
+  std::deque<repetition> repetitions_ GUARDED_BY(lock_);  // earliest first
+  nodes_to_forget nodes_ GUARDED_BY(lock_);
+  std::uint64_t posts_ GUARDED_BY(lock_) = 0;
+  bool running_ GUARDED_BY(lock_) = false;
+  bool told_ GUARDED_BY(lock_) = false;  // news_ is complete, or about to be
+
+  // What the thread waits for, at times with a deadline, which the validator does not
+  // know: it never waits with a lock held.
+  completion news_;
+  std::atomic<std::uint64_t> done_ = 0;  // how many of posts_ the kernel knows
+  tracked_wait_queue sent_{"notifier"};
 
   std::thread thread_;
 };

@@ -14,7 +14,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +22,8 @@
 #include "blocks/owned_fd.h"
 #include "fuse/kernfs_ops.h"
 #include "fuse/latency_request.h"
+#include "locks/guards.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 namespace {
@@ -108,11 +109,11 @@ struct tree_session::parts final : kernfs_observer {
     if (!tree.nodes.known(node.parent()->ino())) return;
     tree.tell_kernel.expire_gone_name(node.parent()->ino(), node.name());
     if (!node.parent()->active()) return;  // nothing comes back in there
-    const std::lock_guard hold{gone_lock};
+    guard hold{gone_lock};
     gone.emplace(node.parent()->ino(), node.name());
   }
   bool was_gone(kernfs_node& node) {
-    const std::lock_guard hold{gone_lock};
+    guard hold{gone_lock};
     return gone.erase({node.parent()->ino(), std::string{node.name()}}) != 0;
   }
   // With it goes the link count of the directory.
@@ -142,9 +143,10 @@ struct tree_session::parts final : kernfs_observer {
   const owned_fd wake;
   std::atomic<bool> stopping = false;
   bool announced = false;
-  std::mutex gone_lock;
-  // Names below nodes that the kernel knows, removed and not back yet. Guarded by it.
-  std::set<std::pair<node_id, std::string>> gone;
+  static constexpr lock_class_key gone_lock_key{.name = "gone names"};
+  tracked_mutex gone_lock{gone_lock_key};
+  // Names below nodes that the kernel knows, removed and not back yet.
+  std::set<std::pair<node_id, std::string>> gone GUARDED_BY(gone_lock);
   served_tree tree;
   latency_request latency{options.keep_cpus_awake ? latency_request::host_device
                                                   : nullptr};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "locks/guards.h"
+
 namespace memhp {
 namespace {
 
@@ -18,32 +20,40 @@ worker_pool::worker_pool(unsigned max_threads, std::chrono::milliseconds idle_li
     : max_threads_{max_threads}, idle_life_{idle_life} {}
 
 worker_pool::~worker_pool() {
-  std::unique_lock hold{lock_};
-  stopping_ = true;
-  for (worker* idle : idle_) idle->wake.notify_one();
-  thread_ended_.wait(hold, [this] { return workers_.empty(); });
-  hold.unlock();
+  std::vector<worker*> idle;
+  bool some_live = false;
+  {
+    guard hold{lock_};
+    stopping_ = true;
+    idle.swap(idle_);
+    some_live = !workers_.empty();
+  }
+  for (worker* each : idle) each->told.complete();  // none of them has ended before
+  if (some_live) all_ended_.wait();
   join_ended();
 }
 
 bool worker_pool::submit(job work) {
+  worker* chosen = nullptr;
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     if (!idle_.empty()) {
-      worker& chosen = *idle_.back();
+      chosen = idle_.back();
       idle_.pop_back();
-      chosen.work = std::move(work);
+      chosen->work = std::move(work);
       ++busy_;
-      chosen.wake.notify_one();
-      return true;
     }
+  }
+  if (chosen != nullptr) {
+    chosen->told.complete();
+    return true;
   }
   join_ended();
   return spawn(std::move(work));
 }
 
 bool worker_pool::spawn(job work) {
-  const std::lock_guard hold{lock_};
+  guard hold{lock_};
   if (workers_.size() >= max_threads_ || stopping_) return false;
   worker& born = workers_.emplace_back(*this);
   born.self = std::prev(workers_.end());
@@ -68,34 +78,45 @@ void* worker_pool::thread_main(void* argument) {
   return nullptr;
 }
 
-// Sleeps until there is a job. False if the thread is to end.
-bool worker_pool::wait_for_job(worker& self, std::unique_lock<std::mutex>& hold) {
-  if (self.work) return true;
+// The job of the worker is over. False if the thread is to end.
+bool worker_pool::becomes_idle(worker& self) {
+  guard hold{lock_};
+  if (--busy_ == 0) {
+    for (completion* waiting : until_idle_) waiting->complete();
+    until_idle_.clear();
+  }
+  if (stopping_) return false;
   idle_.push_back(&self);
-  self.wake.wait_for(hold, idle_life_, [&] { return self.work || stopping_; });
-  if (self.work) return true;  // submit() has taken us off the idle list
-  std::erase(idle_, &self);
-  return false;
+  return true;
+}
+
+// Sleeps until the worker is told, or was idle for long enough.
+void worker_pool::wait_for_job(worker& self) {
+  if (self.told.wait_for(idle_life_)) return;
+  {
+    guard hold{lock_};
+    if (std::erase(idle_, &self) != 0) return;
+  }
+  // Somebody has just taken us off the list and is about to tell.
+  self.told.wait();
 }
 
 void worker_pool::serve(worker& self) {
-  std::unique_lock hold{lock_};
-  while (wait_for_job(self, hold)) {
-    job work = std::exchange(self.work, nullptr);
-    hold.unlock();
-    work();
-    work = nullptr;
-    hold.lock();
-    if (--busy_ == 0) no_job_runs_.notify_all();
+  while (self.work) {
+    self.work();
+    self.work = nullptr;
+    if (!becomes_idle(self)) break;
+    wait_for_job(self);
   }
+  guard hold{lock_};
   ended_.splice(ended_.end(), workers_, self.self);
-  if (workers_.empty()) thread_ended_.notify_all();
+  if (stopping_ && workers_.empty()) all_ended_.complete();
 }
 
 void worker_pool::join_ended() {
   std::list<worker> ended;
   {
-    const std::lock_guard hold{lock_};
+    guard hold{lock_};
     ended.swap(ended_);
   }
   // A thread here has only its return left.
@@ -103,17 +124,24 @@ void worker_pool::join_ended() {
 }
 
 bool worker_pool::wait_idle(std::chrono::milliseconds timeout) {
-  std::unique_lock hold{lock_};
-  return no_job_runs_.wait_for(hold, timeout, [this] { return busy_ == 0; });
+  completion idle;
+  {
+    guard hold{lock_};
+    if (busy_ == 0) return true;
+    until_idle_.push_back(&idle);
+  }
+  if (idle.wait_for(timeout)) return true;
+  guard hold{lock_};
+  return std::erase(until_idle_, &idle) == 0;  // it came with the end of the time
 }
 
 unsigned worker_pool::threads() const {
-  const std::lock_guard hold{lock_};
+  guard hold{lock_};
   return static_cast<unsigned>(workers_.size());
 }
 
 unsigned worker_pool::busy() const {
-  const std::lock_guard hold{lock_};
+  guard hold{lock_};
   return busy_;
 }
 

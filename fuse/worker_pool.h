@@ -4,6 +4,9 @@
 // a job that waits for what a later job does cannot deadlock the pool. Stacks are small
 // and thousands of threads are fine. A thread that was idle for a while ends.
 //
+// Cost of a job on an idle thread: one system call that wakes it, made with no lock held,
+// so that who is woken finds nothing taken.
+//
 // Thread safety: every function may be called by any thread; the destructor by none of
 // the pool's own.
 #pragma once
@@ -11,11 +14,13 @@
 #include <pthread.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <list>
-#include <mutex>
 #include <vector>
+
+#include "locks/completion.h"
+#include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 
 namespace memhp {
 
@@ -41,33 +46,39 @@ class worker_pool {
   unsigned busy() const;
 
  private:
+  // The completions here are not seen through the validator: it knows no wait that ends
+  // by itself, and what a job waits for is told by the locks that it takes.
   struct worker {
     explicit worker(worker_pool& owner) : pool{owner} {}
     worker_pool& pool;
+    // The worker's own, but while it is idle: then whoever takes it off the idle list
+    // may leave a job here, and tells. Without one the worker ends.
     job work;
-    std::condition_variable wake;
+    completion told;
     pthread_t thread = {};
     std::list<worker>::iterator self;
   };
 
   static void* thread_main(void* argument);
   void serve(worker& self);
-  bool wait_for_job(worker& self, std::unique_lock<std::mutex>& hold);
+  bool becomes_idle(worker& self);
+  void wait_for_job(worker& self);
   bool spawn(job work);
   void join_ended();
 
   const unsigned max_threads_;
   const std::chrono::milliseconds idle_life_;
 
-  mutable std::mutex lock_;
-  // Guarded by lock_.
-  std::condition_variable no_job_runs_;
-  std::condition_variable thread_ended_;
-  std::list<worker> workers_;
-  std::vector<worker*> idle_;  // the last one was idle for the shortest time
-  std::list<worker> ended_;    // threads to join
-  unsigned busy_ = 0;
-  bool stopping_ = false;
+  static constexpr lock_class_key lock_key{.name = "worker pool"};
+  mutable tracked_mutex lock_{lock_key};
+  std::list<worker> workers_ GUARDED_BY(lock_);
+  std::vector<worker*> idle_ GUARDED_BY(lock_);  // the last one: for the shortest time
+  std::list<worker> ended_ GUARDED_BY(lock_);    // threads to join
+  std::vector<completion*> until_idle_ GUARDED_BY(lock_);  // of those in wait_idle()
+  unsigned busy_ GUARDED_BY(lock_) = 0;
+  bool stopping_ GUARDED_BY(lock_) = false;
+
+  completion all_ended_;  // once stopping
 };
 
 }  // namespace memhp

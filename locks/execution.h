@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "locks/lock_model.h"
@@ -54,6 +55,13 @@ class execution {
   // that lock was given back, or at once if no trylock failed. The caller holds nothing;
   // to wait here with a lock would be a deadlock that the real program does not have.
   virtual void before_trying_again() = 0;
+
+  // What lock_stat counts with: virtual time in nanoseconds, since when the last acquire
+  // of the current task had to wait (none if it did not), and the CPU of the current
+  // task. Each task has one of its own.
+  virtual std::uint64_t now() const { return 0; }
+  virtual std::optional<std::uint64_t> last_wait_began() const { return std::nullopt; }
+  virtual int cpu() const { return 0; }
 
   // The current task found something wrong. Ends the execution.
   [[noreturn]] virtual void fail(std::string_view what) = 0;

@@ -8,7 +8,7 @@ unsigned spin_limit() {
   // The affinity of the main thread: this one may be pinned. That it can change later is
   // not followed; it is a hint, either value is correct.
   static const unsigned limit = [] {
-    constexpr unsigned tries = 20;
+    constexpr unsigned tries = 8;
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) return tries;

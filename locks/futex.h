@@ -111,16 +111,17 @@ inline void cpu_relax() {
 // run while we spin.
 unsigned spin_limit();
 
-// Looks whether `done()`, and again up to spin_limit() times, with pauses that double, so
-// that a crowd of spinners leaves the line to the holder. False if it never was.
+// Looks whether `done()`, and again up to spin_limit() times, with pauses that double. Few
+// looks and long pauses: each look takes the line from the holder, who then needs longer
+// for his section and finds more spinners at its end. False if it never was.
 template <class Done>
 inline bool spin_until(Done done) {
   if (done()) return true;
-  unsigned pauses = 1;
+  unsigned pauses = 4;
   for (unsigned tries = spin_limit(); tries > 0; --tries) {
     for (unsigned i = 0; i < pauses; ++i) cpu_relax();
     if (done()) return true;
-    if (pauses < 8) pauses *= 2;
+    if (pauses < 32) pauses *= 2;
   }
   return false;
 }

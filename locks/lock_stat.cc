@@ -10,6 +10,8 @@
 #include <mutex>
 #include <span>
 
+#include "locks/execution.h"
+
 namespace memhp {
 namespace {
 
@@ -294,6 +296,7 @@ void with_counters(std::uint32_t lock_class, Count count) {
 }
 
 std::uint64_t monotonic_ns() {
+  if (controlled != nullptr) return controlled->now();
   struct timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
   constexpr std::uint64_t second = 1'000'000'000;
@@ -331,7 +334,7 @@ void lock_class_stats::merge(const lock_class_stats& other) {
 }
 
 int lock_cpu::here() {
-  return sched_getcpu();
+  return controlled == nullptr ? sched_getcpu() : controlled->cpu();
 }
 
 namespace lock_stat {

@@ -119,8 +119,9 @@ void set_on(bool on);
 // Forgets all figures: what writing 0 to /proc/lock_stat does. O(classes).
 void reset();
 
-// Nanoseconds of the clock that times are taken with: the system's monotonic one, or
-// what set_clock() gave. A null pointer restores the former.
+// Nanoseconds of the clock that times are taken with: the system's monotonic one, the
+// virtual one of a controlled scheduler, or what set_clock() gave. A null pointer
+// restores the former.
 using clock_fn = std::uint64_t (*)();
 void set_clock(clock_fn clock);
 std::uint64_t now();

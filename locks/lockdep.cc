@@ -48,7 +48,10 @@ lock_stat::hold_mode hold_mode_of(const held_lock& lock) {
 
 // A nesting that this thread's cache does not have.
 [[gnu::noinline]] void look_at(task& t, const acquisition& wanted, std::uint64_t key) {
-  if ((mode_now() & prove_bit) == 0) return;
+  if ((mode_now() & prove_bit) == 0) {
+    register_lock_class(wanted.cls);  // for lock_stat; the validator does so by itself
+    return;
+  }
   const auto is_key = [key](std::uint64_t known) { return known == key; };
   if (validator::instance().known.find(chain_hash{}(key), is_key) == key)
     self.place_of(key) = key;
@@ -142,15 +145,14 @@ void count_release(const held_lock& lock) {
   release_slowly(map, ip != nullptr ? ip : __builtin_return_address(0));
 }
 
-[[gnu::noinline]] void contended_on(dep_map& map, const void* ip) {
+[[gnu::noinline]] void contended_on(dep_map& map, std::uint64_t since) {
   task* const t = self.enter(mode_now());
   held_lock* const lock = t == nullptr ? nullptr : t->find(map);
   if (lock == nullptr || !lock->timed()) return;
-  lock->wait_start = lock_stat::now();
-  lock_stat::contended(lock->class_of().id, hold_mode_of(*lock),
-                       ip != nullptr ? ip : lock->ip.load(std::memory_order_relaxed),
-                       stat_access::last_ip(map),
-                       stat_access::last_cpu(map).is_elsewhere());
+  lock->wait_start = since != 0 ? since : lock_stat::now();
+  lock_stat::contended(
+      lock->class_of().id, hold_mode_of(*lock), lock->ip.load(std::memory_order_relaxed),
+      stat_access::last_ip(map), stat_access::last_cpu(map).is_elsewhere());
 }
 
 void acquired_on(dep_map& map) {

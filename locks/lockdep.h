@@ -133,7 +133,7 @@ constexpr unsigned flags_of(const how& how) {
 void acquire_on(dep_map& map, unsigned flags, unsigned subclass, const dep_map* nest,
                 const void* ip);
 void release_on(dep_map& map, const void* ip);
-void contended_on(dep_map& map, const void* ip);
+void contended_on(dep_map& map, std::uint64_t since);
 void acquired_on(dep_map& map);
 }  // namespace detail
 
@@ -143,7 +143,8 @@ inline bool on() {
 // To be switched while nobody holds a lock: what was taken before is not known, and its
 // release is reported. Off at start.
 void set_on(bool on);
-// Switches lock_stat (with lock_stat::set_on()), with or without the validator.
+// Switches lock_stat (with lock_stat::set_on()), with or without the validator; also
+// while locks are held: what was taken before is not counted.
 void set_lock_stat(bool on);
 
 [[gnu::always_inline]] inline void acquire(dep_map& map, const how& how) {
@@ -160,11 +161,11 @@ void set_lock_stat(bool on);
 inline bool counting() {
   return (detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0;
 }
-// For lock_stat, both between acquire() and release(): the task must wait for the lock;
-// the task has it.
-[[gnu::always_inline]] inline void contended(dep_map& map, const void* ip = nullptr) {
+// For lock_stat, both between acquire() and release(): the task must wait for the lock,
+// from now on or since a time of lock_stat's clock that is over; the task has it.
+[[gnu::always_inline]] inline void contended(dep_map& map, std::uint64_t since = 0) {
   if ((detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0) [[unlikely]]
-    detail::contended_on(map, ip);
+    detail::contended_on(map, since);
 }
 [[gnu::always_inline]] inline void acquired(dep_map& map) {
   if ((detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0) [[unlikely]]

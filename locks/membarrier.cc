@@ -6,8 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 
 #include "locks/lock_rule.h"
@@ -74,7 +77,33 @@ bool visit_every_cpu() {
   return sched_setaffinity(0, sizeof before, &before) == 0 && visited;
 }
 
+// Where nothing is known yet: what it takes on most machines.
+std::atomic<std::uint64_t> cost_ns = 2500;
+std::atomic<unsigned> calls = 0;
+constexpr unsigned calls_per_timing = 8;
+constexpr std::uint64_t longest_believed_ns = 50'000;
+
+bool call_and_sometimes_time_it() {
+  if (calls.fetch_add(1, std::memory_order_relaxed) % calls_per_timing != 0)
+    return call(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+  using clock = std::chrono::steady_clock;
+  const auto start = clock::now();
+  if (!call(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return false;
+  const auto took = std::chrono::nanoseconds{clock::now() - start}.count();
+  // A caller that lost its CPU meanwhile says nothing about barriers.
+  const auto sample =
+      std::clamp<std::uint64_t>(static_cast<std::uint64_t>(took), 1, longest_believed_ns);
+  // A lost update between two callers is a sample less.
+  const std::uint64_t before = cost_ns.load(std::memory_order_relaxed);
+  cost_ns.store((3 * before + sample + 3) / 4, std::memory_order_relaxed);
+  return true;
+}
+
 }  // namespace
+
+std::uint64_t membarrier_cost_ns() {
+  return cost_ns.load(std::memory_order_relaxed);
+}
 
 bool membarrier_usable() {
   return usable().load(std::memory_order_relaxed);
@@ -82,7 +111,7 @@ bool membarrier_usable() {
 
 void membarrier_all_threads() {
   const int refuse = refused.load(std::memory_order_relaxed);
-  if (refuse < 1 && call(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) [[likely]]
+  if (refuse < 1 && call_and_sometimes_time_it()) [[likely]]
     return;
   usable().store(false, std::memory_order_relaxed);
   if (refuse < 2 && call(MEMBARRIER_CMD_GLOBAL)) return;

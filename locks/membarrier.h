@@ -10,6 +10,8 @@
 // Thread safety: any thread. Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
 #pragma once
 
+#include <cstdint>
+
 namespace memhp {
 
 // Whether the kernel has it for this process; registers it the first time. Inherited by
@@ -21,6 +23,9 @@ bool membarrier_usable();
 // moves its own thread over every CPU that a thread of this process may run on; if even
 // that is refused it says so and aborts. After a failure membarrier_usable() is false.
 void membarrier_all_threads();
+
+// What that takes: a moving average over some of the calls, in ns, at least 1.
+std::uint64_t membarrier_cost_ns();
 
 // Tests: how the barrier behaves as if the kernel refused the first `count` ways.
 void refuse_membarrier_for_test(int count);

@@ -11,7 +11,7 @@ void mutex::lock_slow() {
   const bool taken = spin_until([&] {
     const std::uint32_t seen = state_.load(std::memory_order_relaxed);
     asleep = seen == contended;
-    return asleep || (seen == unlocked && try_lock());
+    return asleep || (seen == unlocked && take());
   });
   if (taken && !asleep) return;
 

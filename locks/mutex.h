@@ -17,7 +17,7 @@
 // hundred nanoseconds before the thread sleeps.
 //
 // Memory order: lock() is an acquire, unlock() a release; what the holders did is seen
-// by the next, nothing more. ThreadSanitizer understands it as it is: atomics only.
+// by the next, nothing more. ThreadSanitizer is told (locks/tsan.h).
 //
 // Satisfies Lockable: std::lock_guard, std::unique_lock and guard work.
 // Mirrors struct mutex (kernel include/linux/mutex.h).
@@ -29,6 +29,7 @@
 
 #include "locks/lock_rule.h"
 #include "locks/thread_annotations.h"
+#include "locks/tsan.h"
 
 namespace memhp {
 
@@ -36,30 +37,34 @@ class CAPABILITY("mutex") mutex {
  public:
   constexpr mutex() = default;
   constexpr ~mutex() {
-    if (!std::is_constant_evaluated() &&
-        state_.load(std::memory_order_relaxed) != unlocked) [[unlikely]]
+    if (std::is_constant_evaluated()) return;
+    if (state_.load(std::memory_order_relaxed) != unlocked) [[unlikely]]
       lock_rule_broken("destroyed while held", "mutex", this);
+    tsan_destroyed(this);
   }
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
   // Waits, uninterruptibly, until the lock is free.
   void lock() ACQUIRE() {
-    if (!try_lock()) [[unlikely]]
+    tsan_pre_lock(this);
+    if (!take()) [[unlikely]]
       lock_slow();
+    tsan_post_lock(this);
   }
 
   // Takes the lock if it is free now. Never fails without reason.
   bool try_lock() TRY_ACQUIRE(true) {
-    std::uint32_t expected = unlocked;
-    return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
-                                          std::memory_order_relaxed);
+    tsan_pre_try(this);
+    return tsan_post_try(this, take());
   }
 
   void unlock() RELEASE() {
+    tsan_pre_unlock(this);
     const std::uint32_t before = state_.exchange(unlocked, std::memory_order_release);
     if (before != locked) [[unlikely]]
       unlock_slow(before);
+    tsan_post_unlock(this);
   }
 
  private:
@@ -68,6 +73,11 @@ class CAPABILITY("mutex") mutex {
   // he cannot know whether he was the last), it obliges the one who unlocks to wake.
   enum : std::uint32_t { unlocked = 0, locked = 1, contended = 2 };
 
+  bool take() {
+    std::uint32_t expected = unlocked;
+    return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
   void lock_slow();
   void unlock_slow(std::uint32_t before);
 

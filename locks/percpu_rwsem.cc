@@ -15,11 +15,11 @@ namespace {
 
 constexpr const char* kind = "percpu_rw_semaphore";
 
-// A barrier costs the next writer about as much as so many fences cost its readers.
-constexpr std::uint64_t reads_worth_a_barrier = 400;
-// Reads of a thread, in fenced locks, after which it makes one idle: an end to the fences
-// where writes have become rare.
-constexpr unsigned fenced_reads_in_a_row = 4096;
+// What a reader's fence takes, roughly. A barrier is timed when it is run: it depends on
+// how fast this machine, or the one below it, interrupts a CPU.
+constexpr std::uint64_t fence_ns = 7;
+// A thread's reads in fenced locks between two looks whether writes have become rare.
+constexpr unsigned fenced_reads_per_look = 1024;
 
 thread_local constinit unsigned fenced_reads = 0;
 
@@ -32,6 +32,9 @@ enum : std::uint32_t { spins, sleeps, granted };
 // not run, perhaps because it runs in their place.
 constexpr unsigned spin_least = 16;
 constexpr unsigned spin_most = 256;
+// How often to look whether the gate opens before queueing: most writes are over sooner
+// than a place in the queue is taken and given.
+constexpr unsigned gate_looks = 64;
 
 // A full fence. ThreadSanitizer does not know fences; a locked instruction on a word of
 // our own is one, too, and it needs none: our counts are locked instructions then.
@@ -74,13 +77,14 @@ percpu_rw_semaphore::~percpu_rw_semaphore() {
   if (is_write_locked() || !no_reader_left())
     lock_rule_broken("destroyed while held", kind, this);
   percpu_arena_give_back(place_);
+  tsan_destroyed(this);
 }
 
 void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
   state_.store(asymmetric_ ? idle : fenced, std::memory_order_relaxed);
   drainer_sleeps_.store(0, std::memory_order_relaxed);
   waiters_.store(0, std::memory_order_relaxed);
-  reads_before_ = 0;
+  reads_before_.store(0, std::memory_order_relaxed);
   new (&queue_lock_) mutex;  // a thread that is not there may have held it
   head_ = tail_ = nullptr;
 }
@@ -92,8 +96,8 @@ bool percpu_rw_semaphore::look_again_after_fence() {
   full_fence();  // A, for a writer that found the lock fenced
   const std::uint32_t seen = state_.load(std::memory_order_acquire);  // C
   if (seen == blocked) return false;
-  if (seen == fenced && ++fenced_reads % fenced_reads_in_a_row == 0 &&
-      bursts_.load(std::memory_order_relaxed) == 0 && barriers_are_cheap()) {
+  if (seen == fenced && ++fenced_reads % fenced_reads_per_look == 0 &&
+      worth_a_barrier(count_reads())) {
     // From now on writers need the barrier. Being a read-modify-write it passes on what
     // the last writer released (D).
     std::uint32_t expected = fenced;
@@ -104,10 +108,13 @@ bool percpu_rw_semaphore::look_again_after_fence() {
 }
 
 void percpu_rw_semaphore::lock_shared_slow() {
+  bool patient = true;  // once: writers that come one after the other do not starve us
   while (!look_again_after_fence()) {
     back_out();
-    waiter self{.writer = false};
-    if (enqueue_or_go_on(self)) return await_grant(self);
+    if (!std::exchange(patient, false) || !gate_opens_soon()) {
+      waiter self{.writer = false};
+      if (enqueue_or_go_on(self)) return await_grant(self);
+    }
     count_in();  // the gate has opened: once more
   }
 }
@@ -139,6 +146,17 @@ void percpu_rw_semaphore::wake_drainer() {
     futex_wake(&drainer_sleeps_, 1);
 }
 
+// Watches a closed gate for a moment; not past those who queue.
+bool percpu_rw_semaphore::gate_opens_soon() const {
+  if (spin_limit() == 0) return false;
+  for (unsigned look = 0; look < gate_looks; ++look) {
+    if (waiters_.load(std::memory_order_relaxed) != 0) return false;
+    if (state_.load(std::memory_order_relaxed) != blocked) return true;
+    cpu_relax();
+  }
+  return false;
+}
+
 // --- writers --------------------------------------------------------------------------
 
 // Closes the gate, if it is open.
@@ -151,9 +169,11 @@ bool percpu_rw_semaphore::block(std::uint32_t& before) {
   return false;
 }
 
-void percpu_rw_semaphore::lock() {
+void percpu_rw_semaphore::lock_untold() {
   std::uint32_t before = idle;
+  bool patient = true;
   while (!block(before)) {
+    if (std::exchange(patient, false) && gate_opens_soon()) continue;
     waiter self{.writer = true};
     if (!enqueue_or_go_on(self)) continue;
     await_grant(self);
@@ -162,7 +182,6 @@ void percpu_rw_semaphore::lock() {
   }
   if (before == idle) membarrier_all_threads();  // B
   drain(before);
-  remember_reads();
 }
 
 // F pairs with E in unlock_shared().
@@ -197,26 +216,36 @@ void percpu_rw_semaphore::drain(std::uint32_t before) {
   drainer_sleeps_.store(0, std::memory_order_relaxed);
 }
 
-// How many reads there were since the last write.
-void percpu_rw_semaphore::remember_reads() {
-  std::uint64_t reads = 0;
+// How many reads there were, ever, and on how many CPUs.
+percpu_rw_semaphore::read_count percpu_rw_semaphore::count_reads() const {
+  read_count count;
   const unsigned rows = percpu_rows();
-  for (unsigned row = 0; row < rows; ++row)
-    reads += reinterpret_cast<const percpu_counts*>(
-                 place_ + (std::size_t{row} << percpu_row_shift))
-                 ->acquired.load(std::memory_order_relaxed);
-  reads_between_ = reads - reads_before_;
-  reads_before_ = reads;
+  for (unsigned row = 0; row < rows; ++row) {
+    const auto reads = reinterpret_cast<const percpu_counts*>(
+                           place_ + (std::size_t{row} << percpu_row_shift))
+                           ->acquired.load(std::memory_order_relaxed);
+    count.reads += reads;
+    count.cpus += reads != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// Whether so many reads would lose more to their fences than the next write would to a
+// barrier, in which readers everywhere find the gate closed.
+bool percpu_rw_semaphore::worth_a_barrier(const read_count& count) const {
+  if (bursts_.load(std::memory_order_relaxed) != 0 || !barriers_are_cheap()) return false;
+  const std::uint64_t since = count.reads - reads_before_.load(std::memory_order_relaxed);
+  return since * fence_ns >= membarrier_cost_ns() * std::max(count.cpus, 1U);
 }
 
 std::uint32_t percpu_rw_semaphore::state_after_write() {
-  const bool stay_fenced = reads_between_ < reads_worth_a_barrier ||
-                           bursts_.load(std::memory_order_relaxed) != 0 ||
-                           !barriers_are_cheap();
-  return stay_fenced ? fenced : idle;
+  const read_count count = count_reads();
+  const bool rare = worth_a_barrier(count);
+  reads_before_.store(count.reads, std::memory_order_relaxed);
+  return rare ? idle : fenced;
 }
 
-void percpu_rw_semaphore::unlock() {
+void percpu_rw_semaphore::unlock_untold() {
   if (!is_write_locked())
     lock_rule_broken("write unlock of what is not held", kind, this);
   if (waiters_.load(std::memory_order_relaxed) == 0) {

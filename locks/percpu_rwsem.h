@@ -33,9 +33,9 @@
 //   4. Who queues counts itself out first; who grants counts it in again.
 //
 // Cost: a read lock and unlock are 24 instructions; a write runs membarrier(2) (2 to
-// 3 us where other CPUs run this process's threads) unless the lock is fenced. It is,
+// 15 us where other CPUs run this process's threads) unless the lock is fenced. It is,
 // in a burst, and after a write that came so soon that its readers would pay less for
-// their fences than the next writer for a barrier; then for a few thousand reads.
+// their fences than everybody for a barrier (it is timed), until the reads are worth one.
 // Waiting spins a moment, then sleeps. Memory: 16 bytes per lock and CPU, plus this.
 //
 // Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
@@ -62,6 +62,7 @@
 #include "locks/mutex.h"
 #include "locks/percpu_counter.h"
 #include "locks/thread_annotations.h"
+#include "locks/tsan.h"
 
 namespace memhp {
 
@@ -79,13 +80,17 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // it found the lock idle, by the fence in lock_shared_slow() if fenced. Without, both
     // could miss, and reader and writer be in together.
     // C pairs with D in unlock(): what the last writer wrote is seen.
+    tsan_pre_lock(this, tsan_hold::read);
     if (!count_in()) [[unlikely]]
       lock_shared_slow();
+    tsan_post_lock(this, tsan_hold::read);
   }
 
   // percpu_down_read_trylock(). Fails only while a writer holds it or waits for it.
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
-    return count_in() || try_lock_shared_slow();  // A, C
+    tsan_pre_try(this, tsan_hold::read);
+    const bool got = count_in() || try_lock_shared_slow();  // A, C
+    return tsan_post_try(this, got, tsan_hold::read);
   }
 
   // percpu_up_read().
@@ -94,13 +99,23 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     // sees it gone. G: this store, then the load; H in drain() is the other side: a
     // writer that is about to sleep. Without it, the reader could see no writer and the
     // writer no unlock, and sleep for ever.
+    tsan_pre_unlock(this, tsan_hold::read);
     if (!count_out()) [[unlikely]]
       unlock_shared_slow();
+    tsan_post_unlock(this, tsan_hold::read);
   }
 
   // percpu_down_write(), percpu_up_write().
-  void lock() ACQUIRE();
-  void unlock() RELEASE();
+  void lock() ACQUIRE() {
+    tsan_pre_lock(this);
+    lock_untold();
+    tsan_post_lock(this);
+  }
+  void unlock() RELEASE() {
+    tsan_pre_unlock(this);
+    unlock_untold();
+    tsan_post_unlock(this);
+  }
 
   // percpu_is_write_locked(), percpu_is_read_locked(): a moment's truth, for assertions.
   // The former is true also while the writer waits for readers.
@@ -141,6 +156,8 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     return percpu_add<offsetof(percpu_counts, released)>(place_, state_);
   }
 
+  void lock_untold();
+  void unlock_untold();
   void lock_shared_slow();
   bool try_lock_shared_slow();
   void unlock_shared_slow();
@@ -151,7 +168,13 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   bool block(std::uint32_t& before);
   void drain(std::uint32_t before);
   bool no_reader_left() const;
-  void remember_reads();
+  bool gate_opens_soon() const;
+  struct read_count {
+    std::uint64_t reads = 0;
+    unsigned cpus = 0;
+  };
+  read_count count_reads() const;
+  bool worth_a_barrier(const read_count& count) const;
   std::uint32_t state_after_write();
   void serve_queue(bool from_idle);
   waiter* hand_over(bool from_idle) REQUIRES(queue_lock_);
@@ -174,9 +197,9 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   std::atomic<std::uint32_t> waiters_ = 0;         // length of the queue
   std::atomic<std::uint32_t> bursts_ = 0;
 
+  std::atomic<std::uint64_t> reads_before_ = 0;  // how many, at the last write
+
   // Of the writer that holds the lock.
-  std::uint64_t reads_before_ = 0;  // count of `acquired` at the last write
-  std::uint64_t reads_between_ = 0;
   unsigned spin_tries_ = 256;  // how often to look whether the readers are out
 
   mutex queue_lock_;

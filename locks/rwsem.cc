@@ -15,7 +15,7 @@ struct rw_semaphore::waiter {
   std::atomic<std::uint32_t> word = waits;
 };
 
-bool rw_semaphore::try_lock_shared() {
+bool rw_semaphore::take_shared() {
   std::uint32_t seen = state_.load(std::memory_order_relaxed);
   while ((seen & (writer | handoff)) == 0)
     if (state_.compare_exchange_weak(seen, seen + reader, std::memory_order_acquire,
@@ -138,11 +138,15 @@ void rw_semaphore::left(std::uint32_t after) {
 }
 
 void rw_semaphore::downgrade() NO_THREAD_SAFETY_ANALYSIS {
+  tsan_pre_unlock(this);
   const std::uint32_t before =
       state_.fetch_add(std::uint32_t{reader} - writer, std::memory_order_release);
   if ((before & writer) == 0)
     lock_rule_broken("downgrade of a write hold that nobody has", "rw_semaphore", this);
   if ((before & queued) != 0) serve_queue();
+  tsan_post_unlock(this);
+  tsan_pre_try(this, tsan_hold::read);
+  tsan_post_try(this, true, tsan_hold::read);
 }
 
 void rw_semaphore::serve_queue() {

@@ -6,7 +6,8 @@
 //   1. a holder must not take it again, in either mode: a writer may have queued in
 //      between, and both would wait for each other;
 //   2. a reader's hold may be released by another thread, a writer's too, as long as the
-//      threads hand it over with some synchronization of their own.
+//      threads hand it over with some synchronization of their own; ThreadSanitizer
+//      wants to be told (locks/tsan.h).
 // Fair: who finds the lock taken spins a little and then queues, and the queue is served
 // in the order of arrival, a run of readers at its head together. To hand the lock over
 // at each release would cost two switches each time, so the head is first called and
@@ -32,7 +33,9 @@
 // matched by another thread's hold is not noticed.
 //
 // Cost: one locked instruction each way without contention.
-// Memory order: acquire and release; downgrade() is a release.
+// Memory order: acquire and release; downgrade() is a release. A model of all orders of the
+// steps finds what goes wrong without A, B or D (rwsem_model_test); C orders memory alone,
+// and ThreadSanitizer finds what goes wrong without it.
 //
 // Satisfies SharedLockable: std::shared_lock, std::unique_lock and the guards work.
 // Mirrors struct rw_semaphore (kernel include/linux/rwsem.h); the names there:
@@ -47,6 +50,7 @@
 #include "locks/lock_rule.h"
 #include "locks/mutex.h"
 #include "locks/thread_annotations.h"
+#include "locks/tsan.h"
 
 namespace memhp {
 
@@ -54,44 +58,55 @@ class CAPABILITY("rw_semaphore") rw_semaphore {
  public:
   constexpr rw_semaphore() = default;
   constexpr ~rw_semaphore() {
-    if (!std::is_constant_evaluated() && state_.load(std::memory_order_relaxed) != 0)
-        [[unlikely]]
+    if (std::is_constant_evaluated()) return;
+    if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       lock_rule_broken("destroyed while held or waited for", "rw_semaphore", this);
+    tsan_destroyed(this);
   }
   rw_semaphore(const rw_semaphore&) = delete;
   rw_semaphore& operator=(const rw_semaphore&) = delete;
 
   void lock_shared() ACQUIRE_SHARED() {
+    tsan_pre_lock(this, tsan_hold::read);
     const std::uint32_t before = state_.fetch_add(reader, std::memory_order_acquire);
     if ((before & (writer | handoff)) != 0) [[unlikely]]
       lock_shared_slow(before);
+    tsan_post_lock(this, tsan_hold::read);
   }
 
   // Fails only while a writer holds it or it is promised to somebody.
-  bool try_lock_shared() TRY_ACQUIRE_SHARED(true);
+  bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
+    tsan_pre_try(this, tsan_hold::read);
+    return tsan_post_try(this, take_shared(), tsan_hold::read);
+  }
 
   void unlock_shared() RELEASE_SHARED() {
+    tsan_pre_unlock(this, tsan_hold::read);
     const std::uint32_t before = state_.fetch_sub(reader, std::memory_order_release);
     if ((before & queued) != 0 || before < reader) [[unlikely]]
       unlock_shared_slow(before);
+    tsan_post_unlock(this, tsan_hold::read);
   }
 
   void lock() ACQUIRE() {
-    if (!try_lock()) [[unlikely]]
+    tsan_pre_lock(this);
+    if (!take()) [[unlikely]]
       lock_slow();
+    tsan_post_lock(this);
   }
 
   // Fails only while somebody holds it, or queues, or just looks whether it may read.
   bool try_lock() TRY_ACQUIRE(true) {
-    std::uint32_t expected = 0;
-    return state_.compare_exchange_strong(expected, writer, std::memory_order_acquire,
-                                          std::memory_order_relaxed);
+    tsan_pre_try(this);
+    return tsan_post_try(this, take());
   }
 
   void unlock() RELEASE() {
+    tsan_pre_unlock(this);
     const std::uint32_t before = state_.fetch_sub(writer, std::memory_order_release);
     if (before != writer) [[unlikely]]
       unlock_slow(before);
+    tsan_post_unlock(this);
   }
 
   // Turns the caller's write hold into a read hold, without a moment in which another
@@ -112,6 +127,12 @@ class CAPABILITY("rw_semaphore") rw_semaphore {
   }
   static bool may_enter(const waiter& who, std::uint32_t seen);
 
+  bool take() {
+    std::uint32_t expected = 0;
+    return state_.compare_exchange_strong(expected, writer, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
+  bool take_shared();
   void lock_shared_slow(std::uint32_t before);
   void unlock_shared_slow(std::uint32_t before);
   void lock_slow();

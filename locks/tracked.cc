@@ -11,6 +11,11 @@ void detail::not_held(const dep_map& map, const char* wanted) {
   lock_rule_broken(wanted, map.name());
 }
 
+void detail::count_step(dep_map& map) {
+  if (const auto since = controlled->last_wait_began()) lockdep::contended(map, *since);
+  lockdep::acquired(map);
+}
+
 void tracked_completion::complete() {
   if (controlled == nullptr) [[likely]]
     return lock_.raw().complete();

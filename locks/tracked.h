@@ -108,6 +108,9 @@ template <class Try, class Wait>
   lockdep::acquired(map);
 }
 
+// The same after the step of a controlled scheduler, which knows whether it waited.
+[[gnu::cold]] void count_step(dep_map& map);
+
 // A lock that can be held to write, by one that is known: the part that all have.
 template <class Raw>
 class owned_lock {
@@ -126,6 +129,11 @@ class owned_lock {
   }
 
  protected:
+  void step_to_hold(lock_op op) {
+    lock_.step(op);
+    if (lockdep::counting()) count_step(map_);
+  }
+
   mutable dep_map map_;
   raw_or_object<Raw> lock_;
   lock_owner owner_;
@@ -147,7 +155,7 @@ class owned_rw_lock : public owned_lock<Raw> {
               NO_THREAD_SAFETY_ANALYSIS { return this->lock_.raw().try_lock_shared(); },
           [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock_shared(); });
     else
-      this->lock_.step(lock_op::read_lock);
+      this->step_to_hold(lock_op::read_lock);
   }
   [[gnu::always_inline]] bool try_read_lock() NO_THREAD_SAFETY_ANALYSIS {
     const bool got = controlled == nullptr
@@ -176,7 +184,7 @@ class owned_rw_lock : public owned_lock<Raw> {
       return;
     }
     this->lock_.step(lock_op::announce_write);
-    this->lock_.step(lock_op::write_lock);
+    this->step_to_hold(lock_op::write_lock);
   }
   [[gnu::always_inline]] void write_unlock() NO_THREAD_SAFETY_ANALYSIS {
     this->must_be_mine("write unlock of a lock that is not held");
@@ -200,9 +208,11 @@ class owned_rw_lock : public owned_lock<Raw> {
       return true;
     }
   }
-  bool is_read_locked() const {
-    return controlled == nullptr ? this->lock_.raw().is_read_locked()
-                                 : this->lock_.is_read();
+  // Whether readers may be inside. A waiting writer hides them; it is enough then that
+  // there is one.
+  bool may_be_read_locked() const {
+    if (controlled != nullptr) return this->lock_.is_read();
+    return this->lock_.raw().is_write_locked() || this->lock_.raw().is_read_locked();
   }
   std::string_view name() const { return this->map_.name(); }
   const dep_map& map() const { return this->map_; }
@@ -229,7 +239,7 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
       owner_.set();
       return;
     }
-    lock_.step(lock_op::lock);
+    step_to_hold(lock_op::lock);
   }
   [[gnu::always_inline]] bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
     if (controlled == nullptr) [[likely]] {
@@ -320,9 +330,9 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
     lock_.must_be_mine("lock must be held for writing here");
   }
   // Without the validator readers are not known by name: then it is enough that somebody
-  // holds it.
+  // holds it, or that a writer waits until nobody does.
   void assert_held_read() const ASSERT_HELD_SHARED(this) {
-    const bool somebody = lock_.held_by_me() || lock_.is_read_locked();
+    const bool somebody = lock_.held_by_me() || lock_.may_be_read_locked();
     if (!somebody || !lockdep::is_held(lock_.map())) [[unlikely]]
       detail::not_held(lock_.map(), "lock must be held for reading here");
   }

@@ -28,6 +28,8 @@
 //      objects and what it alone writes.
 //   3. A schedule names the task of every step, so the same program does the same.
 //
+// The tasks' side is in fiber_scheduler.cc, the run in fiber_run.cc.
+//
 // Thread safety: none; everything happens on the thread that made it. Not under
 // ThreadSanitizer, whose notion of a stack breaks: `fibers_work` says so.
 #pragma once
@@ -36,6 +38,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -99,6 +102,9 @@ class fiber_scheduler final : public execution {
   bool holds_to_write(object_id object) const override;
   bool is_read(object_id object) const override;
   void before_trying_again() override;
+  std::uint64_t now() const override;  // a step takes a microsecond
+  std::optional<std::uint64_t> last_wait_began() const override;
+  int cpu() const override;
   [[noreturn]] void fail(std::string_view what) override;
 
  private:
@@ -122,6 +128,7 @@ class fiber_scheduler final : public execution {
   fiber_task& running() const;
   outcome run(const chooser& choose);
   std::vector<unsigned> able() const;
+  void note_who_waits();
   bool can_run(const fiber_task& task) const;
   void take_step(fiber_task& task);
   std::uint32_t apply_step(fiber_task& task, const wanted_step& wanted);

@@ -88,6 +88,16 @@ TEST_F(ProcFiles, LockStatSaysThatTheValidatorIsOff) {
   EXPECT_THAT(m.read("proc/lock_stat"), HasSubstr("\n*WARNING* lock debugging disabled"));
 }
 
+TEST_F(ProcFiles, LockStatCountsWithoutTheValidatorWhatTheKernelLocks) {
+  lockdep::set_on(false);
+  EXPECT_EQ(m.write("proc/sys/kernel/lock_stat", "1\n"), 0);
+  EXPECT_EQ(m.write("devices/system/memory/memory5/state", "offline"), 0);
+  const std::string text = m.read("proc/lock_stat");
+  EXPECT_THAT(text, Not(HasSubstr("*WARNING*")));
+  EXPECT_THAT(text, HasSubstr(" device_hotplug_lock:  "));
+  EXPECT_EQ(m.write("proc/sys/kernel/lock_stat", "0\n"), 0);
+}
+
 TEST_F(ProcFiles, KmsgHasWhatTheKernelPrints) {
   const std::string before = m.read("proc/kmsg");
   m.k().printk("one line");

@@ -146,6 +146,24 @@ TEST_F(Lockdep, AnUncheckedLockDoesNotHideWhatIsBelowIt) {
   EXPECT_EQ(reports.count(), 1U);
 }
 
+// As the kernel's: an order across a lock of a no-validate class is known and counted,
+// but at distance 2, and /proc/lockdep lists what is at distance 1.
+TEST_F(Lockdep, AnOrderAcrossAnUncheckedLockIsKnownButNotDirect) {
+  dep_map unchecked{key_unchecked};
+  nest({&a, &unchecked, &b});
+  ASSERT_EQ(lockdep::dependencies().size(), 1U);
+  EXPECT_FALSE(lockdep::dependencies()[0].direct);
+  lockdep_snapshot shot = lockdep::snapshot();
+  ASSERT_EQ(shot.classes[0].lock.name, "A");
+  EXPECT_TRUE(shot.classes[0].successors.empty());
+  EXPECT_EQ(shot.classes[0].forward, 2U);  // A itself and B
+  EXPECT_THAT(lockdep_text(shot), testing::Not(HasSubstr(" -> ")));
+  nest({&a, &b});
+  shot = lockdep::snapshot();
+  EXPECT_EQ(shot.classes[0].successors.size(), 1U);
+  EXPECT_THAT(lockdep_text(shot), HasSubstr("] B\n"));
+}
+
 TEST_F(Lockdep, ReportsRecursionOnOneLockAndWithinOneClass) {
   nest({&a, &a});
   ASSERT_EQ(reports.count(), 1U);
@@ -610,6 +628,10 @@ TEST_F(LockdepStat, CountsWithoutTheValidatorToo) {
   EXPECT_EQ(lock_stat::snapshot(a.class_of().id).write.hold.total_ns, 7U);
   EXPECT_EQ(reports.count(), 0U);
   EXPECT_TRUE(lockdep::dependencies().empty());
+  const std::vector<lock_stat_row> rows = lockdep::lock_stat_rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].lock.name, "A");
+  EXPECT_EQ(rows[0].stats.write.hold.nr, 1U);
 }
 
 TEST_F(LockdepStat, WhatWasTakenBeforeItWasOnIsNotTimed) {

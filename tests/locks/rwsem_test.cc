@@ -222,7 +222,11 @@ TEST(RwSemaphore, AHoldMayBeReleasedByAnotherThread) {
   lock_shared(sem);
   std::thread{[&] { unlock_shared(sem); }}.join();
   lock(sem);
-  std::thread{[&] { unlock(sem); }}.join();
+  tsan_given_away(&sem);
+  std::thread{[&] {
+    tsan_taken_over(&sem);
+    unlock(sem);
+  }}.join();
   EXPECT_TRUE(open_to_writers(sem));
 }
 

@@ -27,13 +27,6 @@
 #include "locks/guards.h"
 #include "tests/locks/eventually.h"
 
-#ifdef __SANITIZE_THREAD__
-// Each child that ends would sleep for a second, to let races show up.
-extern "C" const char* __tsan_default_options() {  // NOLINT
-  return "atexit_sleep_ms=0";
-}
-#endif
-
 namespace memhp {
 namespace {
 

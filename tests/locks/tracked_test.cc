@@ -1,11 +1,14 @@
 #include "locks/tracked.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
 
 #include "locks/guards.h"
 #include "tests/locks/recorded_reports.h"
+#include "tests/locks/sleeper.h"
 
 namespace memhp {
 namespace {
@@ -77,6 +80,27 @@ TEST(TrackedLocks, TellTheValidatorHowTheyAreTaken) {
   EXPECT_EQ(reports.last<circular_report>().blocking.lock.name, "percpu_lock");
 }
 
+// Where the innermost lock was taken, as a report says it after "at:".
+std::string taken_at() {
+  return symbolize(lockdep::held_locks().back().at);
+}
+[[gnu::noinline]] std::string takes_by_a_guard(tracked_mutex& m) {
+  guard hold{m};
+  return taken_at();
+}
+[[gnu::noinline]] std::string takes_by_a_read_guard(tracked_rw_semaphore& rw) {
+  read_guard hold{rw};
+  return taken_at();
+}
+
+TEST(TrackedLocks, AReportNamesWhoHoldsTheGuard) {
+  const recorded_reports reports;
+  tracked_mutex m{some_key};
+  tracked_rw_semaphore rw{other_key};
+  EXPECT_THAT(takes_by_a_guard(m), testing::HasSubstr("takes_by_a_guard"));
+  EXPECT_THAT(takes_by_a_read_guard(rw), testing::HasSubstr("takes_by_a_read_guard"));
+}
+
 TEST(TrackedLocks, ATrylockLeadsNowhere) {
   const recorded_reports reports;
   tracked_mutex m{some_key};
@@ -137,6 +161,18 @@ TEST(TrackedCompletion, WaitingUnderALockThatTheWorkTakesIsReported) {
   done.wait();  // a moment earlier it would have hung
   ASSERT_EQ(reports.count(), 1U);
   EXPECT_EQ(reports.last<circular_report>().wanted.lock.name, "(done)");
+}
+
+TEST(TrackedPercpuRwSemaphore, AReaderIsOneAlsoWhileAWriterWaits) {
+  ASSERT_FALSE(lockdep::on());  // it would know the reader by name
+  tracked_percpu_rw_semaphore percpu{percpu_key};
+  read_guard hold{percpu};
+  sleeper writer{[&] { guard second{percpu}; }};
+  EXPECT_TRUE(writer.falls_asleep());
+  percpu.assert_held_read();  // aborts if it takes the hold for none
+  percpu.unlock_shared();
+  writer.join();
+  percpu.lock_shared();
 }
 
 TEST(TrackedLocksDeathTest, BrokenRulesAbortWithTheName) {

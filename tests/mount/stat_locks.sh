@@ -44,6 +44,15 @@ expect_line out "^lock_stat version 0.4$"
 expect_line out "^ +&dev->mutex: +[0-9]+ +[1-9][0-9]* "
 expect_line out "^ +&dev->mutex +[0-9]+ +\[<[0-9a-f]{16}>\] "
 
+# Waits and holds are counted from the start and without the validator, if one says so.
+up "$scratch/alone" --lockdep off --lock-stat on --memory 512M
+echo offline >alone/devices/system/memory/memory2/state
+cat alone/proc/lock_stat >out
+expect_line out "^ +device_hotplug_lock: +"
+expect_no_line out "WARNING"
+memhp stat --locks --mount alone >out
+expect_no_line out "not counted now"
+
 echo 0 >hp/proc/lock_stat
 cat hp/proc/lock_stat >out
 expect_no_line out "&dev->mutex +[0-9]+ +\[<"

@@ -237,5 +237,56 @@ TEST(FiberSchedulerDeathTest, ATrackedOperationOutsideOfATaskAborts) {
   scheduler.outside([&] { t.reset(); });
 }
 
+// lock_stat without the validator while it lives.
+struct counted_locks {
+  counted_locks() {
+    lock_stat::reset();
+    lockdep::set_lock_stat(true);
+  }
+  ~counted_locks() { lockdep::set_lock_stat(false); }
+  static lock_class_stats of(const lock_class_key& key) {
+    for (const lock_stat_row& row : lockdep::lock_stat_rows())
+      if (row.lock.name == key.name) return row.stats;
+    return {};
+  }
+};
+
+// Steps, of a microsecond each: a starts and takes a (2), which b wants from (3) on; a
+// takes and gives back b (5) and, told before the step, a; b has a (7) and gives it back
+// (8).
+TEST(FiberScheduler, LockStatCountsInVirtualTime) {
+  SKIP_WITHOUT_FIBERS();
+  const program p = {[](things& t) { both(t.a, t.b); }, [](things& t) { guard g{t.a}; }};
+  for (int i = 0; i < 2; ++i) {
+    const counted_locks counted;
+    ASSERT_EQ(run(p, 0, "a2ba3b2").how, outcome::end::finished);
+    const lock_class_stats a = counted_locks::of(key_a);
+    EXPECT_EQ(a.write.wait.nr, 1U);
+    EXPECT_EQ(a.write.wait.total_ns, 4000U);
+    EXPECT_EQ(a.write.hold.nr, 2U);
+    EXPECT_EQ(a.write.hold.max_ns, 3000U);
+    EXPECT_EQ(a.write.contended_bounces, 1U);
+    EXPECT_EQ(a.write.acquired_bounces, 1U);
+    ASSERT_EQ(a.contention_points.size(), 1U);
+    const lock_class_stats b = counted_locks::of(key_b);
+    EXPECT_EQ(b.write.wait.nr, 0U);
+    EXPECT_EQ(b.write.hold.nr, 1U);
+    EXPECT_EQ(b.write.hold.total_ns, 0U);
+  }
+}
+
+TEST(FiberScheduler, LockStatKnowsReadersAndWriters) {
+  SKIP_WITHOUT_FIBERS();
+  const program p = {[](things& t) { read_guard g{t.rw}; },
+                     [](things& t) { guard g{t.rw}; }};
+  const counted_locks counted;
+  ASSERT_EQ(run(p, 0, "a2b2ab2").how, outcome::end::finished);
+  const lock_class_stats rw = counted_locks::of(key_rw);
+  EXPECT_EQ(rw.read.wait.nr, 0U);
+  EXPECT_EQ(rw.read.hold.nr, 1U);
+  EXPECT_EQ(rw.write.wait.nr, 1U);
+  EXPECT_EQ(rw.write.hold.nr, 1U);
+}
+
 }  // namespace
 }  // namespace memhp
