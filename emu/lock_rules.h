@@ -2,8 +2,8 @@
 //
 // A value of lock_rules describes the locking of one kernel. Each field is tested in
 // exactly one function of emu/, where the two orders stand as the straight arms of one
-// `if` or `switch`; `design`, which also says what two locks are, once more where they are
-// made. The kernels themselves are in emu/eras.h.
+// `if` or `switch`; `design`, which also says what two locks are, once more where they
+// are made. The kernels themselves are in emu/eras.h.
 //
 // Thread safety: plain values.
 #pragma once
@@ -126,8 +126,9 @@ enum class cache_store_reach : std::uint8_t {
 
 // How a write to `state`, `online` or `probe` meets device_hotplug_lock.
 enum class sysfs_gate : std::uint8_t {
-  trylock,  // since 3.11: tried, and the write starts again if it is taken
-  none,     // not at all: shows which deadlocks the gate keeps from happening
+  trylock,   // since 3.11: tried, and the write starts again if it is taken
+  none,      // not at all: shows which deadlocks the gate keeps from happening
+  blocking,  // waited for, as if it were any lock: who removes the file waits for us
 };
 
 struct lock_rules {
