@@ -197,7 +197,8 @@ outcome fiber_scheduler::forced(std::span<const stage> stages) {
       const auto hit = std::ranges::find_if(
           who, [&](unsigned number) { return tasks_[number]->name == now.task; });
       if (hit == who.end()) continue;
-      const bool there = would_take(*tasks_[*hit], now.wants);
+      const bool there =
+          would_take(*tasks_[*hit], now.wants) || would_take(*tasks_[*hit], now.or_wants);
       if (there && passed++ == now.skip) continue;
       return static_cast<std::size_t>(hit - who.begin());
     }

@@ -129,7 +129,7 @@ std::uint32_t fiber_scheduler::at(lock_op op, object_id object, std::uint32_t ar
   if (op != lock_op::write_lock) self.waits_since.reset();  // which ends announce_write
   switch_back(self);
   while (showing_) {
-    self.shown_stack = stack_trace::capture();
+    self.shown_stack = stack_trace::capture(1);
     self.shown_held = lockdep::held_locks();
     switch_back(self);
   }

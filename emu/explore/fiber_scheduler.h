@@ -82,7 +82,8 @@ struct outcome {
 struct stage {
   std::string_view task;
   std::string_view wants;
-  unsigned skip = 0;  // so many times it may take the lock before
+  unsigned skip = 0;          // so many times it may take the lock before
+  std::string_view or_wants;  // or this one, where programs differ
 };
 
 // A step that was taken, for whoever draws it. Times are virtual nanoseconds.

@@ -7,6 +7,9 @@ namespace memhp {
 namespace {
 
 void setup(machine& m) {
+  // CPUs came up at boot.
+  (void)m.write("devices/system/cpu/cpu1/online", "0");
+  (void)m.write("devices/system/cpu/cpu1/online", "1");
   (void)m.kernel().slab->kmem_cache_create("kvm_vcpu", {.object_size = 256});
 }
 void tune(machine& m) {

@@ -34,7 +34,7 @@ const scenario probe_vs_online{
               {"kworker/0:1", "bus_probe_device: wants dev->mutex"}},
     // The first time it is the adder's own, before the device is there for others.
     .forced = {{"kworker/0:1", "&dev->mutex", 1}, {"systemd-udevd", ""}},
-    .reported_in = "online_pages",
+    .reported_in = "device_online",
     .is_reported =
         [](const lock_rules& r, bool validated) {
           return validated && r.scope == mem_hotplug_scope::changed_pages &&

@@ -5,7 +5,10 @@ namespace memhp {
 namespace {
 
 void setup(machine& m) {
-  (void)m.write("kernel/debug/memhp/kmem_cache_create", "ptlock size=64");  // at boot
+  // What a boot does: CPUs come up, caches are made.
+  (void)m.write("devices/system/cpu/cpu1/online", "0");
+  (void)m.write("devices/system/cpu/cpu1/online", "1");
+  (void)m.write("kernel/debug/memhp/kmem_cache_create", "ptlock size=64");
   (void)m.write("bus/dax/drivers/device_dax/unbind", "dax0.0");
   (void)m.write("bus/dax/drivers/kmem/new_id", "dax0.0");
 }
@@ -41,7 +44,8 @@ const scenario remove_vs_online{
               {"lt-daxctl", "remove_memory_block_devices: waits for kn->active"},
               {"daxctl-online", "online_pages: waits for mem_hotplug_lock"},
               {"lt-daxctl", "after: only now mem_hotplug_lock"}},
-    .forced = {{"daxctl-online", "device_hotplug_lock"}, {"lt-daxctl", ""}},
+    .forced = {{"daxctl-online", "device_hotplug_lock", 0, "&dev->mutex"},
+               {"lt-daxctl", ""}},
     .reported_in = "remove_memory_block_devices",
     .is_reported =
         [](const lock_rules& r, bool) {

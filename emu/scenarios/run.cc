@@ -86,6 +86,15 @@ machine_config config_for(const scenario& s, const lock_rules& rules,
   return config;
 }
 
+// Without what the scheduler itself has below a task.
+stack_trace task_part_of(const stack_trace& whole) {
+  const auto frames = whole.frames();
+  const auto end = std::ranges::find_if(frames, [](const stack_frame& frame) {
+    return symbolize(frame).starts_with("fiber_scheduler::body_of");
+  });
+  return stack_trace{{frames.begin(), end}};
+}
+
 void note_end(const outcome& end, scenario_run& run) {
   run.finished = end.how == outcome::end::finished;
   if (end.how != outcome::end::finished && end.how != outcome::end::deadlock)
@@ -93,7 +102,7 @@ void note_end(const outcome& end, scenario_run& run) {
   for (const outcome::stuck_task& stuck : end.stuck)
     run.hung.push_back({.task = stuck.task,
                         .seconds = hung_after_s,
-                        .stack = stuck.stack,
+                        .stack = task_part_of(stuck.stack),
                         .held = stuck.held,
                         .waits_for = stuck.waits_for});
 }
