@@ -62,6 +62,7 @@ void print_steps(const scenario& s) {
     head += fmt::format("  {:<{}}", s.tasks[i].name, widths[i]);
     ruler += "  " + std::string(widths[i], '-');
   }
+  head.erase(head.find_last_not_of(' ') + 1);
   fmt::print("{}\n{}\n", head, ruler);
   for (std::size_t row = 0; row < s.steps.size(); ++row) {
     std::string line = fmt::format("{:>3}", row + 1);
@@ -127,10 +128,14 @@ class scenario_command final : public command {
   }
 
   static int show(const scenario& s) {
-    fmt::print("{} (seed {})\n\n", s.name, seed_text(s));
+    fmt::print("{}{}\n\n", s.name, s.seed < 0 ? "" : fmt::format(" (seed 00{})", s.seed));
     for (const std::string_view line : s.story) fmt::print("{}\n", line);
-    fmt::print("\nbefore: {}, {}\nafter:  {}, {}\n\n", s.before.era, s.before.what,
-               s.after.era, s.after.what);
+    fmt::print("\n");
+    for (const auto& [when, rules] :
+         {std::pair{"before", &s.before}, std::pair{"after", &s.after}})
+      fmt::print("{:<7} {} ({}): {}\n", fmt::format("{}:", when), rules->era,
+                 era_of(*rules).kernels, rules->what);
+    fmt::print("\n");
     print_steps(s);
     return EXIT_SUCCESS;
   }

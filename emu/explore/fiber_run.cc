@@ -180,13 +180,15 @@ outcome fiber_scheduler::replay(std::string_view text) {
   return end;
 }
 
-// As "." was in the names of locks that became percpu rwsems.
-bool fiber_scheduler::would_take(const fiber_task& task, std::string_view name) const {
-  if (task.state != fiber_task::life::begun || name.empty()) return false;
+// Hotplug locks had a '.' in their names until they became percpu rwsems.
+bool fiber_scheduler::would_take(const fiber_task& task, const stage& end) const {
+  if (task.state != fiber_task::life::begun) return false;
   if (is_release(task.wanted.step.op)) return false;
   const auto plain = [](char c) { return c == '.' ? '_' : c; };
-  return std::ranges::equal(objects_[task.wanted.object - 1].name, name, {}, plain,
-                            plain);
+  const std::string_view name = objects_[task.wanted.object - 1].name;
+  return std::ranges::any_of(end.wants, [&](std::string_view wanted) {
+    return std::ranges::equal(name, wanted, {}, plain, plain);
+  });
 }
 
 outcome fiber_scheduler::forced(std::span<const stage> stages) {
@@ -197,8 +199,7 @@ outcome fiber_scheduler::forced(std::span<const stage> stages) {
       const auto hit = std::ranges::find_if(
           who, [&](unsigned number) { return tasks_[number]->name == now.task; });
       if (hit == who.end()) continue;
-      const bool there =
-          would_take(*tasks_[*hit], now.wants) || would_take(*tasks_[*hit], now.or_wants);
+      const bool there = would_take(*tasks_[*hit], now);
       if (there && passed++ == now.skip) continue;
       return static_cast<std::size_t>(hit - who.begin());
     }

@@ -77,13 +77,13 @@ struct outcome {
 };
 
 // A part of an interleaving that is made to happen: one task goes on alone until its next
-// step would take the lock `wants`; until it waits or has ended if that comes first, or
-// if `wants` is empty. Names of locks are equal also if one has '.' for the other's '_'.
+// step would take one of the locks `wants`; until it waits or has ended if that comes
+// first, or if there is none. Names of locks are equal also if one has '.' for the
+// other's '_'.
 struct stage {
   std::string_view task;
-  std::string_view wants;
-  unsigned skip = 0;          // so many times it may take the lock before
-  std::string_view or_wants;  // or this one, where programs differ
+  std::vector<std::string_view> wants = {};
+  unsigned skip = 0;  // so many times it may take such a lock before
 };
 
 // A step that was taken, for whoever draws it. Times are virtual nanoseconds.
@@ -175,7 +175,7 @@ class fiber_scheduler final : public execution {
   void found(outcome::end how, std::string what);
   void describe_deadlock();
   std::string waits_for(const fiber_task& task) const;
-  bool would_take(const fiber_task& task, std::string_view name) const;
+  bool would_take(const fiber_task& task, const stage& end) const;
   void show_stack(fiber_task& task);
   bool all_finished() const;
 

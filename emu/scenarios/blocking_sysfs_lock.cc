@@ -17,8 +17,9 @@ void remove(machine& m) {
   (void)m.write("kernel/debug/memhp/remove_block", "48");
 }
 
-constexpr lock_rules with_gate(lock_rules rules, sysfs_gate gate) {
-  rules.gate = gate;
+constexpr lock_rules with_blocking_gate(lock_rules rules) {
+  rules.gate = sysfs_gate::blocking;
+  rules.what = "but a write to `state` waits for device_hotplug_lock";
   return rules;
 }
 
@@ -34,7 +35,7 @@ const scenario blocking_sysfs_lock{
         {"A removal holds device_hotplug_lock and waits for the users of the files. If a",
          "writer of `state` waited for that lock, each would wait for the other, also in",
          "the order of seed 000. So the writer tries, and starts again."},
-    .before = with_gate(patched, sysfs_gate::blocking),
+    .before = with_blocking_gate(patched),
     .after = patched,
     .config = {.memory = 512 * MiB},
     .setup = setup,
@@ -45,8 +46,9 @@ const scenario blocking_sysfs_lock{
               {"sh", "before: waits for device_hotplug_lock"},
               {"sh", "after: fails to get it, gives kn->active back, tries again"},
               {"sh", "after: the file is gone, ENODEV"}},
-    .forced = {{"sh", "device_hotplug_lock"}, {"remover", ""}},
+    .forced = {{"sh", {"device_hotplug_lock"}}, {"remover"}},
     .reported_in = "remove_memory_block_devices",
+    .reported_lock = "device_hotplug_lock",
     .is_reported = [](const lock_rules& r, bool) { return blocks(r); },
     .goes_wrong = blocks,
 };

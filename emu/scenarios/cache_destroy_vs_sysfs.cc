@@ -8,8 +8,8 @@ namespace {
 
 void setup(machine& m) {
   // CPUs came up at boot.
-  (void)m.write("devices/system/cpu/cpu1/online", "0");
-  (void)m.write("devices/system/cpu/cpu1/online", "1");
+  (void)remove_cpu(m.kernel(), 1);
+  (void)add_cpu(m.kernel(), 1);
   (void)m.kernel().slab->kmem_cache_create("kvm_vcpu", {.object_size = 256});
 }
 void tune(machine& m) {
@@ -46,8 +46,9 @@ const scenario cache_destroy_vs_sysfs{
               {"rmmod", "before: kobject_del waits for the active reference"},
               {"rmmod", "after: queues the removal, releases slab_mutex"},
               {"sh", "before: waits for slab_mutex"}},
-    .forced = {{"sh", "slab_mutex"}, {"rmmod", ""}},
+    .forced = {{"sh", {"slab_mutex"}}, {"rmmod"}},
     .reported_in = "kmem_cache_destroy",
+    .reported_lock = "slab_mutex",
     .is_reported = [](const lock_rules& r, bool) { return removed_under_slab_mutex(r); },
     .goes_wrong = removed_under_slab_mutex,
 };

@@ -36,8 +36,9 @@ const scenario cpu_offline_vs_cache_create{
               {"torture_onoff", "slub_cpu_dead: wants slab_mutex"},
               {"rcu_torture_sta", "before: waits for cpu_hotplug_lock, under slab_mutex"},
               {"rcu_torture_sta", "after: slab_mutex only now"}},
-    .forced = {{"rcu_torture_sta", "cpu_hotplug_lock"}, {"torture_onoff", ""}},
+    .forced = {{"rcu_torture_sta", {"cpu_hotplug_lock"}}, {"torture_onoff"}},
     .reported_in = "kmem_cache_create",
+    .reported_lock = "slab_mutex",
     .is_reported = [](const lock_rules& r,
                       bool) { return r.debug_key == debug_key_enabled::in_cache_open; },
     .goes_wrong =

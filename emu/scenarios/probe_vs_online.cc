@@ -33,13 +33,15 @@ const scenario probe_vs_online{
               {"systemd-udevd", "after: waits for mem_hotplug.lock, without dev->mutex"},
               {"kworker/0:1", "bus_probe_device: wants dev->mutex"}},
     // The first time it is the adder's own, before the device is there for others.
-    .forced = {{"kworker/0:1", "&dev->mutex", 1}, {"systemd-udevd", ""}},
+    .forced = {{"kworker/0:1", {"&dev->mutex"}, 1}, {"systemd-udevd"}},
     .reported_in = "device_online",
+    .reported_lock = "dev->mutex",
     .is_reported =
-        [](const lock_rules& r, bool validated) {
-          return validated && r.scope == mem_hotplug_scope::changed_pages &&
-                 r.add == add_memory_locks::mem_hotplug_lock_only;
-        },
+        // Since 4.20 too: the two orders are there again, kept apart by
+        // device_hotplug_lock, which lockdep does not know.
+    [](const lock_rules& r, bool validated) {
+      return validated && r.scope == mem_hotplug_scope::changed_pages;
+    },
     .goes_wrong =
         [](const lock_rules& r) {
           return r.scope == mem_hotplug_scope::changed_pages &&

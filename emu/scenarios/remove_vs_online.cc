@@ -1,4 +1,5 @@
 // Seed 000: the removal of a dax device's memory against a writer of a block's `state`.
+#include "emu/cpu_hotplug.h"
 #include "emu/scenarios/scenario.h"
 
 namespace memhp {
@@ -6,8 +7,8 @@ namespace {
 
 void setup(machine& m) {
   // What a boot does: CPUs come up, caches are made.
-  (void)m.write("devices/system/cpu/cpu1/online", "0");
-  (void)m.write("devices/system/cpu/cpu1/online", "1");
+  (void)remove_cpu(m.kernel(), 1);
+  (void)add_cpu(m.kernel(), 1);
   (void)m.write("kernel/debug/memhp/kmem_cache_create", "ptlock size=64");
   (void)m.write("bus/dax/drivers/device_dax/unbind", "dax0.0");
   (void)m.write("bus/dax/drivers/kmem/new_id", "dax0.0");
@@ -44,9 +45,12 @@ const scenario remove_vs_online{
               {"lt-daxctl", "remove_memory_block_devices: waits for kn->active"},
               {"daxctl-online", "online_pages: waits for mem_hotplug_lock"},
               {"lt-daxctl", "after: only now mem_hotplug_lock"}},
-    .forced = {{"daxctl-online", "device_hotplug_lock", 0, "&dev->mutex"},
-               {"lt-daxctl", ""}},
+    .forced = {{"daxctl-online",
+                {"device_hotplug_lock", "memory_add_remove_lock", "cpu_hotplug_lock",
+                 "mem_hotplug_lock", "&dev->mutex"}},
+               {"lt-daxctl"}},
     .reported_in = "remove_memory_block_devices",
+    .reported_lock = "mem_hotplug",
     .is_reported =
         [](const lock_rules& r, bool) {
           return r.removal == remove_devices::under_mem_hotplug_lock &&

@@ -60,20 +60,24 @@ bool goes_through(const stack_trace& stack, std::string_view function) {
 bool is_its_business(const scenario& s, const lockdep_report& report) {
   if (const auto* cycle = std::get_if<circular_report>(&report))
     return s.kind == scenario_kind::deadlock &&
+           std::ranges::any_of(cycle->chain,
+                               [&](const auto& link) {
+                                 return link.lock.name.find(s.reported_lock) !=
+                                        std::string::npos;
+                               }) &&
            std::ranges::any_of(cycle->chain, [&](const auto& link) {
              return goes_through(link.stack, s.reported_in);
            });
   if (const auto* broken = std::get_if<assert_report>(&report))
     return s.kind == scenario_kind::lost_update &&
-           broken->assertion.find("mem_hotplug") != std::string::npos &&
+           broken->assertion.find(s.reported_lock) != std::string::npos &&
            goes_through(broken->backtrace, s.reported_in);
   return false;
 }
 
 std::vector<stage> one_after_the_other(const scenario& s) {
   std::vector<stage> all;
-  for (const scenario_task& task : s.tasks)
-    all.push_back({.task = task.name, .wants = {}});
+  for (const scenario_task& task : s.tasks) all.push_back({.task = task.name});
   return all;
 }
 

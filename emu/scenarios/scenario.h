@@ -62,6 +62,7 @@ struct scenario {
 
   // A function that the report is about: reports without it are others' business.
   std::string_view reported_in;
+  std::string_view reported_lock;  // and a part of the name of one of its locks
   // What to expect of a kernel.
   bool (*is_reported)(const lock_rules& rules, bool validate_dev_mutex);
   bool (*goes_wrong)(const lock_rules& rules);  // in the forced run
