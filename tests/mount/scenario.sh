@@ -6,8 +6,8 @@ cache-destroy-vs-sysfs blocking-sysfs-lock"
 
 status_of memhp scenario list
 expect "status of list" $status 0
+for name in $all; do expect_line out "^$name "; done
 for name in $all; do
-  expect_line out "^$name "
   status_of memhp scenario show "$name"
   expect "status of show $name" $status 0
   expect_line out "^before: "
