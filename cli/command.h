@@ -53,5 +53,6 @@ std::unique_ptr<command> make_down_command(CLI::App& memhp);
 std::unique_ptr<command> make_stat_command(CLI::App& memhp);
 std::unique_ptr<command> make_stress_command(CLI::App& memhp);
 std::unique_ptr<command> make_eras_command(CLI::App& memhp);
+std::unique_ptr<command> make_scenario_command(CLI::App& memhp);
 
 }  // namespace memhp

@@ -162,6 +162,10 @@ result<> device::bus_offline(task&) {
   return fail(errc::operation_not_supported);
 }
 
+const lock_class_key& device::lock_key_in(const kernel& k) {
+  return k.config.validate_dev_mutex ? validated_lock_key : lock_key;
+}
+
 bus_type bus_register(kernel& k, std::string_view name) {
   bus_type bus{.name = name,
                .dir = k.sysfs.make_path("bus/" + std::string{name}),

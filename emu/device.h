@@ -33,7 +33,7 @@ struct bus_type {
 class device : public kobject {
  public:
   device(kernel& k, const bus_type* bus, std::string name)
-      : k{k}, bus{bus}, name{std::move(name)} {}
+      : k{k}, bus{bus}, name{std::move(name)}, lock{lock_key_in(k)} {}
 
   // Constant after construction.
   kernel& k;
@@ -48,7 +48,10 @@ class device : public kobject {
   // because parents and children share its class.
   static constexpr lock_class_key lock_key{.name = "&dev->mutex",
                                            .validation = lock_validation::off};
-  mutable tracked_mutex lock{lock_key};
+  // Unless the machine is told to have it so, to see what the validator would say.
+  static constexpr lock_class_key validated_lock_key{.name = "&dev->mutex"};
+  static const lock_class_key& lock_key_in(const kernel& k);
+  mutable tracked_mutex lock;
   cell<bool> offline GUARDED_BY(lock){"dev->offline", false};
   bool power_async GUARDED_BY(lock) = false;
   bool power_on GUARDED_BY(lock) = false;  // power/control: on, else auto

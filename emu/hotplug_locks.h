@@ -86,15 +86,20 @@ struct hotplug_locks {
   // (restart_no_intr).
   bool lock_device_hotplug_sysfs()
       TRY_ACQUIRE(true, device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
-    return gate == sysfs_gate::none || device_hotplug_lock.try_lock();
+    switch (gate) {
+      case sysfs_gate::trylock: return device_hotplug_lock.try_lock();
+      case sysfs_gate::blocking: device_hotplug_lock.lock(); return true;
+      case sysfs_gate::none: break;
+    }
+    return true;
   }
   void unlock_device_hotplug_sysfs()
       RELEASE(device_hotplug_lock) NO_THREAD_SAFETY_ANALYSIS {
-    if (gate == sysfs_gate::trylock) device_hotplug_lock.unlock();
+    if (gate != sysfs_gate::none) device_hotplug_lock.unlock();
   }
   // assert_held_device_hotplug() of seed 000.
   void assert_held_device_hotplug() const ASSERT_HELD(device_hotplug_lock) {
-    if (gate == sysfs_gate::trylock) device_hotplug_lock.assert_held();
+    if (gate != sysfs_gate::none) device_hotplug_lock.assert_held();
   }
 
   // The four rules, where they are to be kept: abort. Kernels that break one by design

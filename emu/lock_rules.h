@@ -126,8 +126,9 @@ enum class cache_store_reach : std::uint8_t {
 
 // How a write to `state`, `online` or `probe` meets device_hotplug_lock.
 enum class sysfs_gate : std::uint8_t {
-  trylock,  // since 3.11: tried, and the write starts again if it is taken
-  none,     // not at all: shows which deadlocks the gate keeps from happening
+  trylock,   // since 3.11: tried, and the write starts again if it is taken
+  none,      // not at all: shows which deadlocks the gate keeps from happening
+  blocking,  // waited for, as if it were any lock: who removes the file waits for us
 };
 
 struct lock_rules {

@@ -66,6 +66,8 @@ struct machine_config {
   bool memmap_on_memory = false;  // a block of its own holds its memmap
   bool probe = true;              // memory/probe exists, as with CONFIG_ARCH_MEMORY_PROBE
   platform_kind platform = platform_kind::pc;
+  // Lets the validator check dev->mutex as it does other locks. Kernels do not.
+  bool validate_dev_mutex = false;
   lock_rules rules = patched;
 };
 

@@ -93,6 +93,15 @@ std::uint32_t fiber_scheduler::apply_step(fiber_task& task, const wanted_step& w
     task.holds += holds_after(op);
     pass_on(op, task.number, task.clock, o.clock);
   }
+  if (observer_ && task.number != 0)
+    observer_({.task = task.number,
+               .task_name = task.name,
+               .op = op,
+               .object = wanted.object,
+               .name = o.name,
+               .done = !is_try(op) || result != 0,
+               .at = now(),
+               .waited_since = task.waits_since});
   mix(outcome_.digest, task.number);
   mix(outcome_.digest, static_cast<std::uint64_t>(op) << 32 | wanted.object);
   mix(outcome_.digest, result);
@@ -110,7 +119,7 @@ void fiber_scheduler::take_step(fiber_task& task) {
 outcome fiber_scheduler::run(const chooser& choose) {
   while (!found_) {
     const std::vector<unsigned> who = able();
-    if (lockdep::counting()) note_who_waits();
+    if (lockdep::counting() || observer_) note_who_waits();
     if (who.empty()) {
       if (!all_finished()) describe_deadlock();
       break;
@@ -171,6 +180,39 @@ outcome fiber_scheduler::replay(std::string_view text) {
   return end;
 }
 
+// Hotplug locks had a '.' in their names until they became percpu rwsems.
+bool fiber_scheduler::would_take(const fiber_task& task, const stage& end) const {
+  if (task.state != fiber_task::life::begun) return false;
+  if (is_release(task.wanted.step.op)) return false;
+  const auto plain = [](char c) { return c == '.' ? '_' : c; };
+  const std::string_view name = objects_[task.wanted.object - 1].name;
+  return std::ranges::any_of(end.wants, [&](std::string_view wanted) {
+    return std::ranges::equal(name, wanted, {}, plain, plain);
+  });
+}
+
+outcome fiber_scheduler::forced(std::span<const stage> stages) {
+  unsigned passed = 0;
+  return run([&](const std::vector<unsigned>& who) -> std::size_t {
+    for (; !stages.empty(); stages = stages.subspan(1), passed = 0) {
+      const stage& now = stages.front();
+      const auto hit = std::ranges::find_if(
+          who, [&](unsigned number) { return tasks_[number]->name == now.task; });
+      if (hit == who.end()) continue;
+      const bool there = would_take(*tasks_[*hit], now);
+      if (there && passed++ == now.skip) continue;
+      return static_cast<std::size_t>(hit - who.begin());
+    }
+    return 0;
+  });
+}
+
+void fiber_scheduler::show_stack(fiber_task& task) {
+  showing_ = true;
+  switch_to(task);
+  showing_ = false;
+}
+
 void fiber_scheduler::abandon() {
   abandoned_ = true;
   for (std::size_t i = 1; i < tasks_.size(); ++i)
@@ -193,7 +235,14 @@ void fiber_scheduler::describe_deadlock() {
   std::string what = "deadlock";
   for (const auto& task : tasks_) {
     if (task->state != fiber_task::life::begun) continue;
-    outcome_.stuck.push_back({task->name, waits_for(*task)});
+    show_stack(*task);
+    outcome_.stuck.push_back({.name = task->name,
+                              .waits_for = waits_for(*task),
+                              .task = {.comm = task->name,
+                                       .pid = static_cast<int>(task->number),
+                                       .cpu = static_cast<int>(task->number)},
+                              .stack = task->shown_stack,
+                              .held = task->shown_held});
     what += "; " + task->name + ": " + outcome_.stuck.back().waits_for;
   }
   found(outcome::end::deadlock, std::move(what));

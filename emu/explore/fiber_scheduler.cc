@@ -128,6 +128,11 @@ std::uint32_t fiber_scheduler::at(lock_op op, object_id object, std::uint32_t ar
   self.wanted = wanted;
   if (op != lock_op::write_lock) self.waits_since.reset();  // which ends announce_write
   switch_back(self);
+  while (showing_) {
+    self.shown_stack = stack_trace::capture(1);
+    self.shown_held = lockdep::held_locks();
+    switch_back(self);
+  }
   return abandoned_ ? pass_abandoned(op) : self.result;
 }
 

@@ -40,6 +40,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,10 +67,35 @@ struct outcome {
   struct stuck_task {
     std::string name;
     std::string waits_for;  // "lock of device_hotplug_lock, held by remove"
+    reported_task task;
+    stack_trace stack;                // where it waits
+    std::vector<reported_lock> held;  // as the validator knows them, if it is on
   };
   std::vector<stuck_task> stuck;  // of a deadlock
   std::size_t steps = 0;
   std::uint64_t digest = 0;  // of every step and its result
+};
+
+// A part of an interleaving that is made to happen: one task goes on alone until its next
+// step would take one of the locks `wants`; until it waits or has ended if that comes
+// first, or if there is none. Names of locks are equal also if one has '.' for the
+// other's '_'.
+struct stage {
+  std::string_view task;
+  std::vector<std::string_view> wants = {};
+  unsigned skip = 0;  // so many times it may take such a lock before
+};
+
+// A step that was taken, for whoever draws it. Times are virtual nanoseconds.
+struct seen_step {
+  unsigned task;  // from 1, in the order in which tasks were added
+  std::string_view task_name;
+  lock_op op;
+  object_id object;
+  std::string_view name;  // of the object
+  bool done;              // false: a try that failed
+  std::uint64_t at;
+  std::optional<std::uint64_t> waited_since;
 };
 
 class fiber_scheduler final : public execution {
@@ -93,6 +119,14 @@ class fiber_scheduler final : public execution {
   // Follows the schedule of an earlier outcome: letters for tasks in the order in which
   // they were added, each with the number of steps if not 1, and "#" with the digest.
   outcome replay(std::string_view schedule);
+
+  // Runs the stages in turn, and then whoever can run, the task that was added first
+  // before the others.
+  outcome forced(std::span<const stage> stages);
+  // Is told of every step of a task from now on.
+  void watch(std::function<void(const seen_step&)> observer) {
+    observer_ = std::move(observer);
+  }
 
   // execution
   object_id add(lock_kind kind, std::string_view name) override;
@@ -141,6 +175,8 @@ class fiber_scheduler final : public execution {
   void found(outcome::end how, std::string what);
   void describe_deadlock();
   std::string waits_for(const fiber_task& task) const;
+  bool would_take(const fiber_task& task, const stage& end) const;
+  void show_stack(fiber_task& task);
   bool all_finished() const;
 
   stack_pool& stacks_;
@@ -151,6 +187,8 @@ class fiber_scheduler final : public execution {
   std::vector<std::uint8_t> chosen_;  // task of each step
   bool found_ = false;
   bool abandoned_ = false;
+  bool showing_ = false;  // the task that runs looks at its stack and comes back
+  std::function<void(const seen_step&)> observer_;
 
   // The stack of the thread itself, for the address sanitizer.
   const void* thread_stack_ = nullptr;

@@ -16,7 +16,10 @@ namespace memhp {
 
 struct fiber_scheduler::fiber_task {
   fiber_task(unsigned n, std::string called, std::function<void()> what)
-      : number{n}, name{std::move(called)}, body{std::move(what)}, validated{name} {}
+      : number{n},
+        name{std::move(called)},
+        body{std::move(what)},
+        validated{name, static_cast<int>(n)} {}
 
   const unsigned number;
   const std::string name;
@@ -31,6 +34,10 @@ struct fiber_scheduler::fiber_task {
   object_id failed_on = 0;  // object of the last trylock that failed, and its version
   std::uint32_t failed_version = 0;
   std::optional<std::uint64_t> waits_since;  // for lock_stat
+
+  // What it showed of itself last.
+  stack_trace shown_stack;
+  std::vector<reported_lock> shown_held;
 
   boost::context::stack_context stack;
   boost::context::fiber fiber;  // where it goes on

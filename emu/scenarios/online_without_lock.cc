@@ -1,0 +1,72 @@
+// Seed 002: `online` changes a zone's counters without mem_hotplug_lock.
+#include <fmt/format.h>
+
+#include "emu/kernel.h"
+#include "emu/scenarios/scenario.h"
+
+namespace memhp {
+namespace {
+
+void setup(machine& m) {
+  (void)m.write("devices/system/memory/auto_online_blocks", "online");
+}
+void online(machine& m) {
+  (void)m.write("devices/system/memory/memory32/online", "1");
+}
+void probe(machine& m) {
+  (void)m.write("devices/system/memory/probe", "0x180000000");
+}
+
+// Two blocks went to zone Normal of node 0.
+std::string lost_pages(machine& m) {
+  const std::uint64_t pages = m.config().block_size / page_size;
+  std::uint64_t online = 0;
+  for (const auto* block : {"memory32", "memory48"}) {
+    const auto state = m.read(fmt::format("devices/system/memory/{}/online", block));
+    if (state && *state == "1\n") online += pages;
+  }
+  const auto present = m.kernel().nodes[0]->of(zone_type::normal).pages().present;
+  if (present == online) return {};
+  return fmt::format(
+      "zone Normal: present_pages is {}, but its online blocks have {} pages", present,
+      online);
+}
+
+}  // namespace
+
+const scenario online_without_lock{
+    .name = "online-without-lock",
+    .seed = 2,
+    .story =
+        {"echo 1 > online reaches online_pages() without mem_hotplug_lock, unlike "
+         "`state`.",
+         "Nothing deadlocks, but memory that is added at the same time changes the same",
+         "zone: one of the two additions to present_pages is lost."},
+    .kind = scenario_kind::lost_update,
+    .before = seed_era(2, seed_side::before).rules,
+    .after = seed_era(2, seed_side::after).rules,
+    .config = {.memory = 512 * MiB, .dimms = {{.size = 128 * MiB}}},
+    .setup = setup,
+    .tasks = {{"echo", online}, {"kworker/0:1", probe}},
+    .steps = {{"echo", "write memory32/online: device_hotplug_lock"},
+              {"echo", "before: online_pages without mem_hotplug_lock"},
+              {"echo", "before: reads present_pages"},
+              {"kworker/0:1", "add_memory: mem_hotplug_lock, present_pages += 32768"},
+              {"echo", "before: writes what it read + 32768"},
+              {"echo", "after: takes mem_hotplug_lock in online_pages"}},
+    .forced = {{"echo", {"(memory_chain).rwsem"}},
+               {"echo", {"zone->lock"}, 1},
+               {"kworker/0:1"}},
+    .reported_in = "device_online",
+    .reported_lock = "mem_hotplug",
+    .is_reported = [](const lock_rules& r,
+                      bool) { return r.scope == mem_hotplug_scope::whole_request; },
+    .goes_wrong =
+        [](const lock_rules& r) {
+          return r.scope == mem_hotplug_scope::whole_request &&
+                 r.add == add_memory_locks::mem_hotplug_lock_only;
+        },
+    .what_is_lost = lost_pages,
+};
+
+}  // namespace memhp
