@@ -51,6 +51,7 @@ std::unique_ptr<command> make_run_command(CLI::App& memhp);
 std::unique_ptr<command> make_up_command(CLI::App& memhp);
 std::unique_ptr<command> make_down_command(CLI::App& memhp);
 std::unique_ptr<command> make_stat_command(CLI::App& memhp);
+std::unique_ptr<command> make_stress_command(CLI::App& memhp);
 std::unique_ptr<command> make_eras_command(CLI::App& memhp);
 std::unique_ptr<command> make_scenario_command(CLI::App& memhp);
 

@@ -14,6 +14,34 @@
 namespace memhp {
 namespace {
 
+// Puts options into one group of the help text.
+class option_group {
+ public:
+  explicit option_group(CLI::App& app) : app_{app} {}
+
+  // What holds if nothing is said stands in brackets.
+  void text(const char* name, std::string& value, const std::string& what,
+            const char* kind) {
+    app_.add_option(name, value,
+                    value.empty() ? what : fmt::format("{} [{}]", what, value))
+        ->group("Machine")
+        ->type_name(kind)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  void list(const char* name, std::vector<std::string>& values, const char* what) {
+    app_.add_option(name, values, what)
+        ->group("Machine")
+        ->type_name("SIZE@NODE")
+        ->allow_extra_args(false);
+  }
+  void flag(const char* name, bool& value, const char* what) {
+    app_.add_flag(name, value, what)->group("Machine");
+  }
+
+ private:
+  CLI::App& app_;
+};
+
 // Everything that find_era() takes, but for digits and releases inside an era.
 std::vector<std::string> era_names() {
   std::vector<std::string> names{std::string{patched.era}, "today"};
@@ -113,75 +141,73 @@ std::string machine_options::default_lockdep() {
 }
 
 void machine_options::add_to(CLI::App& app) {
-  const auto option = [&](const char* name, std::string& text, const std::string& what,
-                          const char* kind) {
-    // What holds if nothing is said, in brackets.
-    return app
-        .add_option(name, text, text.empty() ? what : fmt::format("{} [{}]", what, text))
-        ->group("Machine")
-        ->type_name(kind)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  };
-  option("--nodes", nodes_, "NUMA nodes with boot memory", "N");
-  option("--memory", memory_, "boot memory of each node", "SIZE");
-  option("--movablecore", movablecore_, "boot memory that goes to zone Movable", "SIZE");
-  app.add_option("--dimm", dimms_, "a memory module, plugged at start (repeatable)")
-      ->group("Machine")
-      ->type_name("SIZE@NODE")
-      ->allow_extra_args(false);
-  app.add_option("--dax", dax_,
-                 "a dax device, which kmem makes system RAM of that node (repeatable)")
-      ->group("Machine")
-      ->type_name("SIZE@NODE")
-      ->allow_extra_args(false);
-  option("--block-size", block_size_, "size of a memory block", "SIZE");
-  option("--max-memory", max_memory_, "size of the physical address space", "SIZE");
-  option("--possible-nodes", possible_nodes_,
-         "nodes that memory may be plugged into; 0: those named above", "N");
-  option("--cpus", cpus_, "CPUs, dealt out to the nodes in turn", "N");
-  option("--node-cpus", node_cpus_, "CPUs of each node: '0-1;2-3;' leaves the third none",
-         "LISTS");
-  option("--distances", distances_, "row by row: '10,20;20,10'", "ROWS");
-  option("--kernel-blocks", kernel_blocks_,
-         "boot blocks that hold unmovable pages and stay online: '0,3-5'", "LIST");
-  option("--auto-online", auto_online_,
-         "what becomes of new blocks: offline, online, online_kernel, online_movable",
-         "MODE");
-  option("--online-policy", online_policy_,
-         "zone of a new block: contig-zones, "
-         "auto-movable",
-         "POLICY");
-  app.add_flag("--movable-node", movable_node_,
-               "boot with movable_node: hot-plugged memory is Movable")
-      ->group("Machine");
-  app.add_flag("--memmap-on-memory", memmap_on_memory_,
-               "a DIMM of one block holds its own memmap")
-      ->group("Machine");
-  app.add_flag("--no-probe", no_probe_,
-               "no memory/probe, as in kernels without ARCH_MEMORY_PROBE")
-      ->group("Machine");
-  option("--platform", platform_,
-         "whose guest it is, and so how else memory is added: none, hyperv, xen, pseries",
-         "KIND");
-  option("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small", "KIND");
-  option("--commit", commit_,
-         "take them from the host when onlining or at first touch: "
-         "online, touch",
-         "WHEN");
-  option("--era", era_, "whose locking the kernel has; memhp eras lists them", "ERA");
-  option("--lockdep", lockdep_,
-         "validate the order of the machine's locks; reports go to the log and to "
-         "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
-         "MODE");
-  option(
+  add_hardware_to(app);
+  add_kernel_to(app);
+}
+
+void machine_options::add_hardware_to(CLI::App& app) {
+  option_group machine{app};
+  machine.text("--nodes", nodes_, "NUMA nodes with boot memory", "N");
+  machine.text("--memory", memory_, "boot memory of each node", "SIZE");
+  machine.text("--movablecore", movablecore_, "boot memory that goes to zone Movable",
+               "SIZE");
+  machine.list("--dimm", dimms_, "a memory module, plugged at start (repeatable)");
+  machine.list("--dax", dax_,
+               "a dax device, which kmem makes system RAM of that node (repeatable)");
+  machine.text("--block-size", block_size_, "size of a memory block", "SIZE");
+  machine.text("--max-memory", max_memory_, "size of the physical address space", "SIZE");
+  machine.text("--possible-nodes", possible_nodes_,
+               "nodes that memory may be plugged into; 0: those named above", "N");
+  machine.text("--cpus", cpus_, "CPUs, dealt out to the nodes in turn", "N");
+  machine.text("--node-cpus", node_cpus_,
+               "CPUs of each node: '0-1;2-3;' leaves the third none", "LISTS");
+  machine.text("--distances", distances_, "row by row: '10,20;20,10'", "ROWS");
+  machine.text("--kernel-blocks", kernel_blocks_,
+               "boot blocks that hold unmovable pages and stay online: '0,3-5'", "LIST");
+}
+
+void machine_options::add_kernel_to(CLI::App& app) {
+  option_group machine{app};
+  machine.text(
+      "--auto-online", auto_online_,
+      "what becomes of new blocks: offline, online, online_kernel, online_movable",
+      "MODE");
+  machine.text("--online-policy", online_policy_,
+               "zone of a new block: contig-zones, "
+               "auto-movable",
+               "POLICY");
+  machine.flag("--movable-node", movable_node_,
+               "boot with movable_node: hot-plugged memory is Movable");
+  machine.flag("--memmap-on-memory", memmap_on_memory_,
+               "a DIMM of one block holds its own memmap");
+  machine.flag("--no-probe", no_probe_,
+               "no memory/probe, as in kernels without ARCH_MEMORY_PROBE");
+  machine.text(
+      "--platform", platform_,
+      "whose guest it is, and so how else memory is added: none, hyperv, xen, pseries",
+      "KIND");
+  machine.text("--backing", backing_, "pages of the memory: auto, hugetlb, thp, small",
+               "KIND");
+  machine.text("--commit", commit_,
+               "take them from the host when onlining or at first touch: "
+               "online, touch",
+               "WHEN");
+  machine.text("--era", era_, "whose locking the kernel has; memhp eras lists them",
+               "ERA");
+  machine.text("--lockdep", lockdep_,
+               "validate the order of the machine's locks; reports go to the log and to "
+               "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
+               "MODE");
+  machine.text(
       "--lock-stat", lock_stat_,
       "count waits and holds of the machine's locks from the start, for memhp stat "
       "--locks and proc/lock_stat; proc/sys/kernel/lock_stat switches it later: on, off",
       "MODE");
-  option("--config", config_,
-         "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
-         "[\"512M@1\"]}; the command line wins",
-         "FILE");
+  machine.text(
+      "--config", config_,
+      "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
+      "[\"512M@1\"]}; the command line wins",
+      "FILE");
 }
 
 std::expected<machine_setup, std::string> machine_options::setup() const {

@@ -34,6 +34,8 @@ class machine_options {
  private:
   struct reader;  // turns texts into values, remembers the first error
   static std::string default_lockdep();
+  void add_hardware_to(CLI::App& app);
+  void add_kernel_to(CLI::App& app);
 
   std::string nodes_ = "1";
   std::string memory_ = "1G";

@@ -106,6 +106,7 @@ class program {
     commands_.push_back(make_down_command(app_));
     commands_.push_back(make_stat_command(app_));
     commands_.push_back(make_eras_command(app_));
+    commands_.push_back(make_stress_command(app_));
     commands_.push_back(make_scenario_command(app_));
     for (const auto& each : commands_) {
       each->app().allow_extras();
@@ -118,14 +119,14 @@ class program {
   int run(std::vector<std::string> arguments) {
     command_line line = split(std::move(arguments));
     if (line.options.empty())
-      return wrong_options("memhp",
-                           "no subcommand: write memhp run, up, down, stat, eras or "
-                           "scenario; "
-                           "memhp --help explains them");
+      return wrong_options(
+          "memhp",
+          "no subcommand: write memhp run, up, down, stat, eras, stress or scenario; "
+          "memhp --help explains them");
     command* const chosen = find(line.options.front());
     if (chosen == nullptr && !line.options.front().starts_with('-'))
       return wrong_options("memhp", fmt::format("'{}' is no subcommand: write run, up, "
-                                                "down, stat, eras or scenario",
+                                                "down, stat, eras, stress or scenario",
                                                 line.options.front()));
     const std::string where =
         chosen != nullptr ? "memhp " + chosen->app().get_name() : "memhp";

@@ -1,7 +1,7 @@
-// The thread that runs the work of the kernel's workqueues, in order.
+// The thread that runs the work of the kernel's workqueues, in order, and its timers.
 //
-// Thread safety: run() and run_after() may be called by any thread; finish() by one,
-// after which they drop what they are given.
+// Thread safety: run() and run_after() may be called by any thread; finish() by one, after
+// which run() drops what it is given.
 #pragma once
 
 #include <chrono>
@@ -41,9 +41,9 @@ class work_thread {
     {
       guard hold{lock_};
       if (ending_) return;
-      later_.emplace(std::chrono::steady_clock::now() + delay, std::move(function));
+      later_.emplace(clock::now() + delay, std::move(function));
     }
-    arrived_.complete();
+    arrived_.complete();  // it may be due before what is waited for now
   }
 
   // Runs what was given, then ends the thread. The work must be able to finish.
@@ -58,55 +58,50 @@ class work_thread {
   }
 
  private:
-  using time_point = std::chrono::steady_clock::time_point;
+  using clock = std::chrono::steady_clock;
 
   void loop() {
     while (true) {
-      wait();
       work next;
+      std::optional<clock::time_point> due;
       {
         guard hold{lock_};
         take_due();
-        if (waiting_.empty() && ending_) return;
-        if (waiting_.empty()) continue;  // something was put off, or not due yet
-        next = std::move(waiting_.front());
-        waiting_.pop_front();
+        if (!waiting_.empty()) {
+          next = std::move(waiting_.front());
+          waiting_.pop_front();
+        } else if (ending_) {
+          return;
+        } else if (!later_.empty()) {
+          due = later_.begin()->first;
+        }
       }
-      next();
+      if (next)
+        next();
+      else if (due)
+        (void)arrived_.wait_until(*due);
+      else
+        arrived_.wait();
     }
-  }
-
-  // Until something arrives or is due. There are at least as many completions as works,
-  // so that none is left behind.
-  void wait() {
-    std::optional<time_point> due;
-    {
-      guard hold{lock_};
-      if (!later_.empty()) due = later_.begin()->first;
-    }
-    if (due)
-      (void)arrived_.wait_until(*due);
-    else
-      arrived_.wait();
   }
 
   // What is due goes behind what waits.
   void take_due() REQUIRES(lock_) {
-    const time_point now = std::chrono::steady_clock::now();
+    const auto now = clock::now();
     while (!later_.empty() && later_.begin()->first <= now) {
       waiting_.push_back(std::move(later_.begin()->second));
       later_.erase(later_.begin());
-      arrived_.complete();  // its own was spent on the news of it
     }
   }
 
   static constexpr lock_class_key lock_key{.name = "work thread"};
   tracked_mutex lock_{lock_key};
   std::deque<work> waiting_ GUARDED_BY(lock_);
-  std::multimap<time_point, work> later_ GUARDED_BY(lock_);
+  std::multimap<clock::time_point, work> later_ GUARDED_BY(lock_);
   bool ending_ GUARDED_BY(lock_) = false;
-  // Once for each work, and for the end. Not shown to the validator: who waits for it
-  // holds nothing, and who waits for the work says so to the workqueue.
+  // Once for each work or timer, and for the end: a reason to look. Not shown to the
+  // validator: who waits for it holds nothing, and who waits for the work says so to the
+  // workqueue.
   completion arrived_;
   std::thread thread_;  // last: starts when the rest exists
 };

@@ -52,8 +52,11 @@ class dax_device final : public device {
   std::vector<std::string> uevent_variables() const override;
   // dev_info() and dev_warn(): after the names of its driver and itself.
   void printk(const std::string& text, log_level level);
+  // device_add() of itself and its mapping.
+  void add_to(kernfs_node& parent);
 
-  std::unique_ptr<dax_mapping> mapping;  // mapping0
+ private:
+  const std::unique_ptr<dax_mapping> mapping_;  // mapping0
 };
 
 // A driver with its files: drivers/NAME/{bind,unbind,new_id,remove_id,uevent,module}.

@@ -70,7 +70,7 @@ result<> run_request(dlpar& self, words request, task& by) {
 }
 
 result<std::size_t> dlpar_store(kobject& object, std::string_view data, task& by) {
-  dlpar& self = static_cast<dlpar&>(object);
+  auto& self = static_cast<dlpar&>(object);
   const std::string_view text = written_word(data);
   const auto done = run_request(self, words{text}, by);
   if (done) return data.size();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 #include "emu/boot.h"
 #include "emu/memory_device.h"
@@ -195,8 +196,8 @@ xen_balloon::bp_state xen_balloon::increase_reservation(std::uint64_t pages) {
 xen_balloon::bp_state xen_balloon::decrease_reservation(std::uint64_t pages) {
   read_guard hold{k.memory_blocks_lock};
   std::uint64_t left = pages;
-  for (auto at = k.memory_blocks.rbegin(); at != k.memory_blocks.rend(); ++at) {
-    const memory_block& block = at->second->block;
+  for (const auto& [id, device] : k.memory_blocks | std::views::reverse) {
+    const memory_block& block = device->block;
     if (block.state() != block_state::online || block.hole_pages != 0) continue;
     const std::uint64_t usable = block.range.nr_pages() - block.vmemmap_pages;
     for (std::uint64_t i = 1; i <= usable && left != 0; ++i) {

@@ -33,18 +33,20 @@ worker_pool::~worker_pool() {
   join_ended();
 }
 
+// The idle worker that has the job now, and is to be told. Null if there was none; the
+// job stays then.
+worker_pool::worker* worker_pool::give_to_idle(job& work) {
+  guard hold{lock_};
+  if (idle_.empty()) return nullptr;
+  worker* const chosen = idle_.back();
+  idle_.pop_back();
+  chosen->work = std::move(work);
+  ++busy_;
+  return chosen;
+}
+
 bool worker_pool::submit(job work) {
-  worker* chosen = nullptr;
-  {
-    guard hold{lock_};
-    if (!idle_.empty()) {
-      chosen = idle_.back();
-      idle_.pop_back();
-      chosen->work = std::move(work);
-      ++busy_;
-    }
-  }
-  if (chosen != nullptr) {
+  if (worker* const chosen = give_to_idle(work)) {
     chosen->told.complete();
     return true;
   }

@@ -63,6 +63,7 @@ class worker_pool {
   void serve(worker& self);
   bool becomes_idle(worker& self);
   void wait_for_job(worker& self);
+  worker* give_to_idle(job& work);
   bool spawn(job work);
   void join_ended();
 

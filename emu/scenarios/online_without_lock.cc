@@ -32,6 +32,10 @@ std::string lost_pages(machine& m) {
       online);
 }
 
+bool online_is_unlocked(const lock_rules& r) {
+  return r.scope == mem_hotplug_scope::whole_request;
+}
+
 }  // namespace
 
 const scenario online_without_lock{
@@ -59,11 +63,10 @@ const scenario online_without_lock{
                {"kworker/0:1"}},
     .reported_in = "device_online",
     .reported_lock = "mem_hotplug",
-    .is_reported = [](const lock_rules& r,
-                      bool) { return r.scope == mem_hotplug_scope::whole_request; },
+    .is_reported = [](const lock_rules& r, bool) { return online_is_unlocked(r); },
     .goes_wrong =
         [](const lock_rules& r) {
-          return r.scope == mem_hotplug_scope::whole_request &&
+          return online_is_unlocked(r) &&
                  r.add == add_memory_locks::mem_hotplug_lock_only;
         },
     .what_is_lost = lost_pages,
