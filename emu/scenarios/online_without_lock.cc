@@ -32,16 +32,22 @@ std::string lost_pages(machine& m) {
       online);
 }
 
+bool is_unlocked(const lock_rules& r) {
+  return r.scope == mem_hotplug_scope::whole_request;
+}
+bool may_meet_an_add(const lock_rules& r) {
+  return is_unlocked(r) && r.add == add_memory_locks::mem_hotplug_lock_only;
+}
+
 }  // namespace
 
 const scenario online_without_lock{
     .name = "online-without-lock",
     .seed = 2,
     .story =
-        {"echo 1 > online reaches online_pages() without mem_hotplug_lock, unlike "
-         "`state`.",
-         "Nothing deadlocks, but memory that is added at the same time changes the same",
-         "zone: one of the two additions to present_pages is lost."},
+        {"echo 1 > online reaches online_pages() without mem_hotplug_lock. Nothing",
+         "deadlocks, but memory that is added meanwhile changes the same zone: one of",
+         "the two additions to present_pages is lost. A write to `state` takes it."},
     .kind = scenario_kind::lost_update,
     .before = seed_era(2, seed_side::before).rules,
     .after = seed_era(2, seed_side::after).rules,
@@ -59,13 +65,8 @@ const scenario online_without_lock{
                {"kworker/0:1"}},
     .reported_in = "device_online",
     .reported_lock = "mem_hotplug",
-    .is_reported = [](const lock_rules& r,
-                      bool) { return r.scope == mem_hotplug_scope::whole_request; },
-    .goes_wrong =
-        [](const lock_rules& r) {
-          return r.scope == mem_hotplug_scope::whole_request &&
-                 r.add == add_memory_locks::mem_hotplug_lock_only;
-        },
+    .is_reported = [](const lock_rules& r, bool) { return is_unlocked(r); },
+    .goes_wrong = may_meet_an_add,
     .what_is_lost = lost_pages,
 };
 

@@ -18,9 +18,15 @@ void online_and_offline(machine& m) {
   (void)m.write("devices/system/memory/memory32/state", "online");
   (void)m.write("devices/system/memory/memory32/state", "offline");
 }
-
 void unbind(machine& m) {
   (void)m.write("bus/dax/drivers/kmem/unbind", "dax0.0");
+}
+
+bool waits_under_lock(const lock_rules& r) {
+  return r.removal == remove_devices::under_mem_hotplug_lock;
+}
+void take_gate_away(lock_rules& r) {
+  if (waits_under_lock(r)) r.gate = sysfs_gate::none;
 }
 
 }  // namespace
@@ -44,7 +50,7 @@ const scenario remove_vs_online{
               {"lt-daxctl", "before: cpu_hotplug_lock, mem_hotplug_lock"},
               {"lt-daxctl", "remove_memory_block_devices: waits for kn->active"},
               {"daxctl-online", "online_pages: waits for mem_hotplug_lock"},
-              {"lt-daxctl", "after: only now mem_hotplug_lock"}},
+              {"lt-daxctl", "after: mem_hotplug_lock only now"}},
     .forced = {{"daxctl-online",
                 {"device_hotplug_lock", "memory_add_remove_lock", "cpu_hotplug_lock",
                  "mem_hotplug_lock", "&dev->mutex"}},
@@ -53,18 +59,10 @@ const scenario remove_vs_online{
     .reported_lock = "mem_hotplug",
     .is_reported =
         [](const lock_rules& r, bool) {
-          return r.removal == remove_devices::under_mem_hotplug_lock &&
-                 r.drain == drain_report::always;
+          return waits_under_lock(r) && r.drain == drain_report::always;
         },
-    .goes_wrong =
-        [](const lock_rules& r) {
-          return r.removal == remove_devices::under_mem_hotplug_lock;
-        },
-    .adjust_forced =
-        [](lock_rules& r) {
-          if (r.removal == remove_devices::under_mem_hotplug_lock)
-            r.gate = sysfs_gate::none;
-        },
+    .goes_wrong = waits_under_lock,
+    .adjust_forced = take_gate_away,
 };
 
 }  // namespace memhp

@@ -77,6 +77,7 @@ bool is_its_business(const scenario& s, const lockdep_report& report) {
 
 std::vector<stage> one_after_the_other(const scenario& s) {
   std::vector<stage> all;
+  all.reserve(s.tasks.size());
   for (const scenario_task& task : s.tasks) all.push_back({.task = task.name});
   return all;
 }

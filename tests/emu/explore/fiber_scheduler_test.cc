@@ -227,6 +227,67 @@ TEST(FiberScheduler, TheValidatorSeesEachFiberAsATask) {
             std::string::npos);
 }
 
+// --- stages --------------------------------------------------------------------------
+
+outcome run_stages(const program& tasks, const std::vector<stage>& stages,
+                   const std::function<void(const seen_step&)>& watch = nullptr) {
+  stack_pool stacks;
+  fiber_scheduler scheduler{stacks};
+  std::optional<things> t;
+  scheduler.outside([&] { t.emplace(); });
+  for (const auto& task : tasks)
+    scheduler.add_task("task " + std::to_string(&task - tasks.data()), [&] { task(*t); });
+  scheduler.watch(watch);
+  outcome end = scheduler.forced(stages);
+  scheduler.watch(nullptr);
+  scheduler.outside([&] { t.reset(); });
+  return end;
+}
+
+TEST(FiberScheduler, StagesMakeAnInterleavingHappen) {
+  SKIP_WITHOUT_FIBERS();
+  EXPECT_EQ(run_stages(inverted, {{"task 0", {"b"}}, {"task 1"}}).how,
+            outcome::end::deadlock);
+  EXPECT_EQ(run_stages(inverted, {{"task 1", {"a"}}}).how, outcome::end::deadlock);
+  EXPECT_EQ(run_stages(inverted, {{"task 0"}}).how, outcome::end::finished);
+  EXPECT_EQ(run_stages(inverted, {{"task 0", {"nothing"}}}).how, outcome::end::finished);
+}
+
+TEST(FiberScheduler, AStagePassesALockAsOftenAsItIsTold) {
+  SKIP_WITHOUT_FIBERS();
+  const program p = {[](things& t) {
+                       {
+                         guard g{t.b};
+                       }
+                       both(t.a, t.b);
+                     },
+                     [](things& t) { both(t.b, t.a); }};
+  EXPECT_EQ(run_stages(p, {{"task 0", {"b"}}, {"task 1"}}).how, outcome::end::finished);
+  EXPECT_EQ(run_stages(p, {{"task 0", {"b"}, 1}, {"task 1"}}).how,
+            outcome::end::deadlock);
+}
+
+TEST(FiberScheduler, ThoseWhoHangShowTheirStacksAndLocks) {
+  SKIP_WITHOUT_FIBERS();
+  const recorded_reports reports;
+  const outcome end = run_stages(inverted, {{"task 0", {"b"}}, {"task 1"}});
+  ASSERT_EQ(end.stuck.size(), 2U);
+  for (const outcome::stuck_task& stuck : end.stuck) {
+    EXPECT_FALSE(stuck.stack.empty());
+    ASSERT_EQ(stuck.held.size(), 2U);  // what it has, and what it wants
+    EXPECT_NE(stuck.held[0].lock.name, stuck.held[1].lock.name);
+  }
+}
+
+TEST(FiberScheduler, EveryStepIsSeenByWhoWatches) {
+  SKIP_WITHOUT_FIBERS();
+  std::vector<std::string> seen;
+  (void)run_stages({[](things& t) { both(t.a, t.b); }}, {}, [&](const seen_step& step) {
+    seen.push_back(std::string{to_string(step.op)} + " " + std::string{step.name});
+  });
+  EXPECT_EQ(seen, (std::vector<std::string>{"lock a", "lock b", "unlock b", "unlock a"}));
+}
+
 TEST(FiberSchedulerDeathTest, ATrackedOperationOutsideOfATaskAborts) {
   SKIP_WITHOUT_FIBERS();
   stack_pool stacks;
