@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -204,6 +205,11 @@ void machine_options::add_kernel_to(CLI::App& app) {
       "--locks and proc/lock_stat; proc/sys/kernel/lock_stat switches it later: on, off",
       "MODE");
   machine.text(
+      "--hung-task-timeout", hung_task_timeout_,
+      "report who waits inside the machine for longer, with its stack and all held "
+      "locks; 0: nobody; proc/sys/kernel/hung_task_timeout_secs changes it later",
+      "SECONDS");
+  machine.text(
       "--config", config_,
       "a JSON object with any of these options, such as {\"nodes\": 2, \"dimm\": "
       "[\"512M@1\"]}; the command line wins",
@@ -240,6 +246,8 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   made.commit = read.commit(commit_);
   made.lockdep = read.on_or_off("--lockdep", lockdep_);
   made.lock_stat = read.on_or_off("--lock-stat", lock_stat_);
+  made.hung_task_timeout_s = read.number("--hung-task-timeout", hung_task_timeout_, 0,
+                                         std::numeric_limits<int>::max());
   if (const lock_rules* rules = read.era(era_)) config.rules = *rules;
 
   if (!read.error.empty()) return std::unexpected{read.error};

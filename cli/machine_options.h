@@ -20,6 +20,7 @@ struct machine_setup {
   commit_mode commit = commit_mode::online;
   bool lockdep = false;    // whether the validator watches the machine's locks
   bool lock_stat = false;  // whether their waits and holds are counted from the start
+  int hung_task_timeout_s = 120;  // until a task that waits is reported; 0: never
 };
 
 // Texts as typed, until setup() makes values of them. CLI11 only collects them: its own
@@ -60,6 +61,7 @@ class machine_options {
   std::string era_ = "patched";
   std::string lockdep_ = default_lockdep();
   std::string lock_stat_ = "off";
+  std::string hung_task_timeout_ = "120";
   std::string config_;  // read before the command line, by config_arguments()
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -26,6 +27,8 @@
 #include "emu/kernel.h"
 #include "emu/lock_figures.h"
 #include "fuse/pidfd.h"
+#include "locks/blocked_tasks.h"
+#include "locks/completion.h"
 #include "locks/lockdep.h"
 #include "locks/lockdep_report.h"
 
@@ -72,6 +75,36 @@ class lockdep_reports {
   lockdep::reporter former_;
 };
 
+// While it lives, a thread looks for tasks that hang inside the machine.
+class hung_task_watch {
+ public:
+  hung_task_watch(kernel& k, int timeout_s) {
+    k.hung_tasks.timeout_secs = static_cast<std::uint64_t>(timeout_s);
+    // Also with a timeout of 0, which may be changed while somebody waits already.
+    blocked_tasks::set_watched(true);
+    thread_ = std::jthread{[this, &k](const std::stop_token& stop) { run(stop, k); }};
+  }
+  ~hung_task_watch() {
+    thread_.request_stop();
+    ended_.complete();
+  }
+  hung_task_watch(const hung_task_watch&) = delete;
+  hung_task_watch& operator=(const hung_task_watch&) = delete;
+
+ private:
+  void run(const std::stop_token& stop, kernel& k) {
+    pthread_setname_np(pthread_self(), "khungtaskd");
+    while (!stop.stop_requested()) {
+      k.hung_tasks.check(std::chrono::steady_clock::now().time_since_epoch());
+      (void)ended_.wait_for(interval);
+    }
+  }
+
+  static constexpr std::chrono::milliseconds interval{500};
+  completion ended_;
+  std::jthread thread_;
+};
+
 // Everything between fork() and _exit() of the worker.
 class worker {
  public:
@@ -102,6 +135,8 @@ class worker {
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,
                     plan_.setup.config.rules.era);
     const lockdep_reports reports{(*booted)->kernel()};
+    const hung_task_watch hung_tasks{(*booted)->kernel(),
+                                     plan_.setup.hung_task_timeout_s};
 
     session_options options = plan_.session;
     options.on_ready = [this] { send_message(lifeline_, message_ready); };

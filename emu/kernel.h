@@ -22,6 +22,7 @@
 #include "blocks/phys_memory.h"
 #include "emu/cpu_hotplug.h"
 #include "emu/hotplug_locks.h"
+#include "emu/hung_task.h"
 #include "emu/kernfs.h"
 #include "emu/kmsg.h"
 #include "emu/machine.h"
@@ -81,6 +82,7 @@ struct kernel {
   memory_notifier_chain memory_chain;
   uevent_log uevents;
   kmsg_ring messages;
+  hung_task_detector hung_tasks{*this};
   static constexpr lock_class_key kacpi_hotplug_key{
       .name = "(wq_completion)kacpi_hotplug", .wait_type = 0};
   workqueue kacpi_hotplug_wq;

@@ -17,7 +17,7 @@
 
 namespace memhp {
 
-enum class log_level : std::uint8_t { warning = 4, info = 6 };
+enum class log_level : std::uint8_t { error = 3, warning = 4, info = 6 };
 
 class kmsg_ring {
  public:

@@ -1,6 +1,8 @@
 #include "emu/proc_files.h"
 
 #include <array>
+#include <cstdint>
+#include <string>
 
 #include "emu/parse.h"
 #include "locks/lock_stat.h"
@@ -53,6 +55,32 @@ result<std::size_t> lock_stat_enabled_store(kobject&, std::string_view data, tas
   return data.size();
 }
 
+result<std::string> hung_task_timeout_show(kobject& object, task&) {
+  return std::to_string(static_cast<proc_files&>(object).k.hung_tasks.timeout_secs) +
+         '\n';
+}
+
+result<std::size_t> hung_task_timeout_store(kobject& object, std::string_view data,
+                                            task&) {
+  constexpr std::uint64_t most = INT64_MAX / 1000;  // as with HZ=1000
+  const auto value = kstrtoull(data);
+  if (!value || *value > most) return fail(errc::invalid_argument);
+  static_cast<proc_files&>(object).k.hung_tasks.timeout_secs = *value;
+  return data.size();
+}
+
+result<std::string> hung_task_warnings_show(kobject& object, task&) {
+  return std::to_string(static_cast<proc_files&>(object).k.hung_tasks.warnings) + '\n';
+}
+
+result<std::size_t> hung_task_warnings_store(kobject& object, std::string_view data,
+                                             task&) {
+  const auto value = kstrtoll(data);
+  if (!value || *value < -1 || *value > INT32_MAX) return fail(errc::invalid_argument);
+  static_cast<proc_files&>(object).k.hung_tasks.warnings = *value;
+  return data.size();
+}
+
 constexpr std::array proc_attrs = {
     attribute{.name = "lockdep", .mode = 0400, .show = lockdep_show, .unbounded = true},
     attribute{.name = "lockdep_chains",
@@ -72,10 +100,20 @@ constexpr std::array proc_attrs = {
     attribute{.name = "iomem", .mode = 0444, .show = iomem_show, .unbounded = true},
 };
 
-constexpr attribute lock_stat_enabled_attr{.name = "lock_stat",
-                                           .mode = 0644,
-                                           .show = lock_stat_enabled_show,
-                                           .store = lock_stat_enabled_store};
+constexpr std::array sysctl_attrs = {
+    attribute{.name = "lock_stat",
+              .mode = 0644,
+              .show = lock_stat_enabled_show,
+              .store = lock_stat_enabled_store},
+    attribute{.name = "hung_task_timeout_secs",
+              .mode = 0644,
+              .show = hung_task_timeout_show,
+              .store = hung_task_timeout_store},
+    attribute{.name = "hung_task_warnings",
+              .mode = 0644,
+              .show = hung_task_warnings_show,
+              .store = hung_task_warnings_store},
+};
 
 }  // namespace
 
@@ -84,7 +122,8 @@ proc_files::proc_files(kernel& kern) : k{kern} {
     const kernfs_ref dir = k.sysfs.make_path(top);
     for (const attribute& attr : proc_attrs) (void)k.sysfs.create_file(*dir, attr, *this);
     const kernfs_ref sys = k.sysfs.make_path(std::string{top} + "/sys/kernel");
-    (void)k.sysfs.create_file(*sys, lock_stat_enabled_attr, *this);
+    for (const attribute& attr : sysctl_attrs)
+      (void)k.sysfs.create_file(*sys, attr, *this);
   }
 }
 

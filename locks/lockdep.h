@@ -233,6 +233,13 @@ inline void assert_held_read(
 void check_task_exit();
 // What the current task holds, outermost first.
 std::vector<reported_lock> held_locks();
+// What every task holds or waits for, without those that have nothing; empty while off.
+// Other tasks go on meanwhile, so what is not asleep may have changed already.
+struct task_locks {
+  reported_task task;
+  std::vector<reported_lock> held;
+};
+std::vector<task_locks> all_held_locks();
 
 // Whoever wants the reports; the default prints them to stderr. Called with no internal
 // lock held, by the thread that caused it; what it locks is not validated. Returns the

@@ -98,7 +98,8 @@ struct task {
   }
   void grow();
 
-  // Owner only.
+  // The owner's are exact; of others, it is what can be seen from here, under
+  // registry::lock.
   std::vector<reported_lock> described_held() const;
   task_id id() const;  // any thread, while it lives
 
@@ -146,6 +147,7 @@ struct context {
   }
   task* enter_slowly(std::uint64_t now);
   task& current_or_own();
+  task_id id_of_current();  // also while the thread ends
   std::uint64_t& place_of(std::uint64_t key) { return seen[key >> (64 - cache_bits)]; }
 };
 extern constinit thread_local context self;

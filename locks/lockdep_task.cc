@@ -170,7 +170,10 @@ std::vector<reported_lock> task::described_held() const {
   std::vector<reported_lock> all;
   const std::uint32_t known = depth.load(std::memory_order_relaxed);
   all.reserve(known);
-  for (std::uint32_t i = 0; i < known; ++i) all.push_back(held[i].described());
+  for (std::uint32_t i = 0; i < known; ++i)
+    if (held[i].cls.load(std::memory_order_relaxed) !=
+        nullptr)  // another task's, not yet
+      all.push_back(held[i].described());
   return all;
 }
 
@@ -196,6 +199,12 @@ task& context::current_or_own() {
     current = own;
   }
   return *current;
+}
+
+task_id context::id_of_current() {
+  if (current == nullptr && ended)
+    return {.name = {}, .pid = gettid(), .is_thread = true};
+  return current_or_own().id();
 }
 
 task* context::enter_slowly(std::uint64_t now) {
@@ -262,6 +271,28 @@ void check_task_exit() {
 std::vector<reported_lock> held_locks() {
   const detail::task* const t = self.enter(detail::mode.load(std::memory_order_relaxed));
   return t == nullptr ? std::vector<reported_lock>{} : t->described_held();
+}
+
+std::vector<task_locks> all_held_locks() {
+  struct holder {
+    detail::task_id id;
+    std::vector<reported_lock> held;
+  };
+  std::vector<holder> holders;
+  if (detail::mode.load(std::memory_order_relaxed) != 0) {
+    detail::registry& all = detail::registry::instance();
+    const guard hold{all.lock};
+    for (const detail::task* each : all.tasks)
+      if (each->depth.load(std::memory_order_relaxed) != 0)
+        holders.push_back({.id = each->id(), .held = each->described_held()});
+  }
+  // Who they are is read from files, which may take its time.
+  std::vector<task_locks> made;
+  made.reserve(holders.size());
+  for (holder& each : holders)
+    if (!each.held.empty())
+      made.push_back({.task = each.id.described(), .held = std::move(each.held)});
+  return made;
 }
 
 }  // namespace memhp::lockdep

@@ -1,5 +1,6 @@
 #include "locks/mutex.h"
 
+#include "locks/blocked_tasks.h"
 #include "locks/futex.h"
 
 namespace memhp {
@@ -19,7 +20,7 @@ void mutex::lock_slow() {
   // value. Marking it `locked` here would let the holder leave without a wake-up, and
   // whoever sleeps behind us would sleep for ever.
   while (state_.exchange(contended, std::memory_order_acquire) != unlocked)
-    futex_wait(&state_, contended);
+    blocked_tasks::sleep_on(&state_, contended);
 }
 
 void mutex::unlock_slow(std::uint32_t before) {

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "locks/blocked_tasks.h"
 #include "locks/futex.h"
 #include "locks/guards.h"
 #include "locks/lock_rule.h"
@@ -211,7 +212,7 @@ void percpu_rw_semaphore::drain(std::uint32_t before) {
     drainer_sleeps_.store(1, std::memory_order_relaxed);
     full_fence();  // H pairs with G: we say that we sleep, then look once more
     if (drained()) break;
-    futex_wait(&drainer_sleeps_, 1);
+    blocked_tasks::sleep_on(&drainer_sleeps_, 1);
   }
   drainer_sleeps_.store(0, std::memory_order_relaxed);
 }
@@ -314,7 +315,7 @@ void percpu_rw_semaphore::await_grant(waiter& self) {
   if (spin(is_granted, spin_most)) return;
   std::uint32_t expected = spins;
   self.state.compare_exchange_strong(expected, sleeps, std::memory_order_acquire);
-  while (!is_granted()) futex_wait(&self.state, sleeps);
+  while (!is_granted()) blocked_tasks::sleep_on(&self.state, sleeps);
 }
 
 void percpu_rw_semaphore::wake(waiter* who) {

@@ -1,5 +1,6 @@
 #include "locks/rwsem.h"
 
+#include "locks/blocked_tasks.h"
 #include "locks/futex.h"
 #include "locks/guards.h"
 
@@ -87,7 +88,7 @@ std::uint32_t rw_semaphore::await_news(futex_word& word) {
   std::uint32_t seen = waiter::waits;
   // Fails if news came meanwhile; then there is nobody who would wake us.
   word.compare_exchange_strong(seen, waiter::sleeps, std::memory_order_relaxed);
-  while (!news()) futex_wait(&word, waiter::sleeps);
+  while (!news()) blocked_tasks::sleep_on(&word, waiter::sleeps);
   return word.load(std::memory_order_relaxed);
 }
 

@@ -1,5 +1,6 @@
 #include "locks/tracked.h"
 
+#include "locks/blocked_tasks.h"
 #include "locks/lock_rule.h"
 
 namespace memhp {
@@ -30,9 +31,14 @@ void tracked_completion::complete_all() {
 
 void tracked_completion::wait() {
   lockdep::wait_for(map_);
-  if (controlled == nullptr) [[likely]]
-    return lock_.raw().wait();
-  lock_.step(lock_op::wait);
+  if (controlled != nullptr) [[unlikely]] {
+    lock_.step(lock_op::wait);
+    return;
+  }
+  if (!blocked_tasks::watched()) return lock_.raw().wait();
+  if (lock_.raw().wait_for(blocked_tasks::grace())) return;
+  const blocked_tasks::scope recorded;
+  lock_.raw().wait();
 }
 
 bool tracked_completion::try_wait() {
@@ -52,8 +58,13 @@ void tracked_wait_queue::wake_all() {
 }
 
 void tracked_wait_queue::wait_until(bool (*condition)(void*), void* what) {
-  if (controlled == nullptr) [[likely]]
-    return queue_.raw().wait([&] { return condition(what); });
+  if (controlled == nullptr) [[likely]] {
+    const auto is_true = [&] { return condition(what); };
+    if (!blocked_tasks::watched()) return queue_.raw().wait(is_true);
+    if (queue_.raw().wait_for(is_true, blocked_tasks::grace())) return;
+    const blocked_tasks::scope recorded;
+    return queue_.raw().wait(is_true);
+  }
   for (;;) {
     // Before the condition is looked at: a wake-up that comes after it is then not lost.
     const std::uint32_t seen = queue_.step(lock_op::prepare_to_wait);

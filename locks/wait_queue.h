@@ -11,6 +11,7 @@
 // Mirrors wait_queue_head_t (kernel include/linux/wait.h).
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -24,6 +25,12 @@ class wait_queue {
   void wait(Condition condition) {
     std::unique_lock hold{lock_};  // A pairs with B in wake_all()
     woken_.wait(hold, condition);
+  }
+  // False if it did not become true in so much time.
+  template <class Condition>
+  bool wait_for(Condition condition, std::chrono::nanoseconds timeout) {
+    std::unique_lock hold{lock_};  // A
+    return woken_.wait_for(hold, timeout, condition);
   }
 
   void wake_all();

@@ -9,7 +9,7 @@ for command in "" run up down stat eras scenario stress; do
   expect_line out "^Usage: memhp ${command:-SUBCOMMAND}"
 done
 for option in nodes memory movablecore dimm dax platform block-size max-memory cpus node-cpus distances \
-  auto-online online-policy movable-node backing commit era lockdep lock-stat config; do
+  auto-online online-policy movable-node backing commit era lockdep lock-stat hung-task-timeout config; do
   memhp run --help >out
   expect_line out "^  --$option "
 done
