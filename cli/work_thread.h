@@ -1,7 +1,7 @@
 // The thread that runs the work of the kernel's workqueues, in order, and its timers.
 //
-// Thread safety: run() and run_after() may be called by any thread; finish() by one, after
-// which run() drops what it is given.
+// Thread safety: run() and run_after() may be called by any thread; finish() by one,
+// after which run() drops what it is given.
 #pragma once
 
 #include <chrono>

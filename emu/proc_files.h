@@ -7,7 +7,7 @@
 //   iomem                                    who owns which physical addresses
 //   sys/kernel/lock_stat                     0 or 1: whether waits and holds are counted,
 //                                            which needs the validator too
-//   sys/kernel/hung_task_timeout_secs   after how long a waiting task is reported; 0: never
+//   sys/kernel/hung_task_timeout_secs   after how long who waits is reported; 0: never
 //   sys/kernel/hung_task_warnings       how many still are; -1: any number
 //
 // They stand beside devices/ in the tree, and once more in kernel/debug/memhp/proc, which
