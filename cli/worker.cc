@@ -125,11 +125,12 @@ class worker {
     if (!memory) return std::unexpected{memory.error()};
     describe(**memory);
 
-    work_thread work;
-    // Booting takes locks already.
+    // Before any other thread: what one holds when the validator is switched on, it gives
+    // back unseen. And booting takes locks already.
     lockdep::set_report_format(era_of(plan_.setup.config.rules).words);
     lockdep::set_on(plan_.setup.lockdep);
     if (plan_.setup.lock_stat) lockdep::set_lock_stat(true);
+    work_thread work;
     auto booted = machine::boot(plan_.setup.config, environment(**memory, work));
     if (!booted) return std::unexpected{booted.error()};
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,

@@ -111,9 +111,9 @@ inline void cpu_relax() {
 // run while we spin.
 unsigned spin_limit();
 
-// Looks whether `done()`, and again up to spin_limit() times, with pauses that double. Few
-// looks and long pauses: each look takes the line from the holder, who then needs longer
-// for his section and finds more spinners at its end. False if it never was.
+// Looks whether `done()`, and again up to spin_limit() times, with pauses that double.
+// Few looks and long pauses: each look takes the line from the holder, who then needs
+// longer for his section and finds more spinners at its end. False if it never was.
 template <class Done>
 inline bool spin_until(Done done) {
   if (done()) return true;

@@ -33,9 +33,9 @@
 // matched by another thread's hold is not noticed.
 //
 // Cost: one locked instruction each way without contention.
-// Memory order: acquire and release; downgrade() is a release. A model of all orders of the
-// steps finds what goes wrong without A, B or D (rwsem_model_test); C orders memory alone,
-// and ThreadSanitizer finds what goes wrong without it.
+// Memory order: acquire and release; downgrade() is a release. A model of all orders of
+// the steps finds what goes wrong without A, B or D (rwsem_model_test); C orders memory
+// alone, and ThreadSanitizer finds what goes wrong without it.
 //
 // Satisfies SharedLockable: std::shared_lock, std::unique_lock and the guards work.
 // Mirrors struct rw_semaphore (kernel include/linux/rwsem.h); the names there:

@@ -57,8 +57,9 @@
 // must be constructed as readers::fenced, where every reader executes a full fence; a
 // process that cannot register is not let in to a lock of readers::expedited.
 //
-// Letters mark the barriers' pairs. A model finds what goes wrong without A, B, D, E, F or G
-// (shared_percpu_rwsem_model_test); C no test on x86 can miss, which orders it by itself.
+// Letters mark the barriers' pairs. A model finds what goes wrong without A, B, D, E, F
+// or G (shared_percpu_rwsem_model_test); C no test on x86 can miss, which orders it by
+// itself.
 //
 // Cost: a read pair 4 ns while nobody writes (expedited, rseq), 12 without rseq, 22
 // with fences; a write pair one membarrier and a scan of the processes' rows. Memory: 270
