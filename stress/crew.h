@@ -56,7 +56,6 @@ class crew {
   timeline over_time_;
   timeline::sample last_;
   run_clock::time_point ended_at_ = run_clock::time_point::max();
-  bool stuck_ = false;  // some call was reported
   bool wedged_ = false;
 };
 

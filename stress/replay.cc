@@ -47,7 +47,9 @@ std::map<std::uint16_t, std::vector<recorded_source::step>> steps_of(
   ends.reserve(calls.size());
   for (const record& each : calls) ends.push_back(each.end_ns);
   std::ranges::sort(ends);
-  std::ranges::stable_sort(calls, {}, &record::start_ns);
+  std::ranges::sort(calls, {}, [](const record& each) {
+    return std::pair{each.start_ns, each.end_ns};
+  });
   std::map<std::uint16_t, std::vector<recorded_source::step>> steps;
   for (const record& each : calls) {
     const auto before = std::ranges::upper_bound(ends, each.start_ns) - ends.begin();

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 namespace memhp::stress {
 namespace {
@@ -200,7 +201,9 @@ std::vector<lock_wait> parse_lock_stat(const std::string& text) {
                      .wait_total_us = numbers[4],
                      .hold_total_us = numbers[10]});
   }
-  std::ranges::stable_sort(locks, std::ranges::greater{}, &lock_wait::wait_total_us);
+  std::ranges::sort(locks, [](const lock_wait& a, const lock_wait& b) {
+    return std::tie(b.wait_total_us, a.name) < std::tie(a.wait_total_us, b.name);
+  });
   return locks;
 }
 

@@ -91,10 +91,10 @@ std::string as_tables(const heading& head, const results& of, bool markdown) {
   for (const row& each : of.rows)
     add_once(tables, std::pair{each.question, each.placement});
   for (const auto& [question, placement] : tables)
-    text += fmt::format("\n{}{}{}{}\n{}", markdown ? "**" : "## ", question,
-                        placement == "all" ? "" : ", threads on " + placement,
-                        markdown ? "**\n" : "",
-                        table_of(of, question, placement, markdown));
+    text +=
+        fmt::format("\n{}{}{}{}\n{}", markdown ? "**" : "## ", question,
+                    placement == "all" ? "" : ", threads on " + placement,
+                    markdown ? "**\n" : "", table_of(of, question, placement, markdown));
   return text;
 }
 
