@@ -158,7 +158,7 @@ std::string lock_orders_text(const lock_orders& seen, const report_format& words
   std::vector<row> rows{{"HELD", "WANTED", "TAKEN", "HELD AT", "WANTED AT"}};
   std::vector<bool> marks{false};
   shown_orders shown{seen, words};
-  std::ranges::stable_sort(shown.orders, {}, [](const lock_order& order) {
+  std::ranges::sort(shown.orders, {}, [](const lock_order& order) {
     return std::tuple{!order.on_cycle, order.held, order.wanted};
   });
   for (const lock_order& order : shown.orders) {
