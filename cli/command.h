@@ -19,6 +19,10 @@ namespace memhp {
 inline constexpr int exit_failure = 1;
 inline constexpr int exit_wrong_options = 2;
 
+// Of what runs scenarios.
+inline constexpr const char* no_fibers =
+    "this program was built with ThreadSanitizer, under which fibers do not work";
+
 class command {
  public:
   explicit command(CLI::App& app) : app_{app} {}
@@ -54,5 +58,6 @@ std::unique_ptr<command> make_stat_command(CLI::App& memhp);
 std::unique_ptr<command> make_stress_command(CLI::App& memhp);
 std::unique_ptr<command> make_eras_command(CLI::App& memhp);
 std::unique_ptr<command> make_scenario_command(CLI::App& memhp);
+std::unique_ptr<command> make_lockgraph_command(CLI::App& memhp);
 
 }  // namespace memhp

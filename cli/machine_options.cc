@@ -1,7 +1,6 @@
 #include "cli/machine_options.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "cli/option_values.h"
+#include "cli/unknown_names.h"
 #include "emu/eras.h"
 
 namespace memhp {
@@ -42,21 +42,6 @@ class option_group {
  private:
   CLI::App& app_;
 };
-
-// Everything that find_era() takes, but for digits and releases inside an era.
-std::vector<std::string> era_names() {
-  std::vector<std::string> names{std::string{patched.era}, "today"};
-  for (const kernel_era& era : kernel_eras()) {
-    names.emplace_back(era.rules.era);
-    if (era.first_kernel != 0)
-      names.push_back(fmt::format("v{}.{}", era.first_kernel / kernel_version(1, 0),
-                                  era.first_kernel % kernel_version(1, 0)));
-    if (era.side != seed_side::none)
-      names.push_back(fmt::format("seed-00{}-{}", era.seed,
-                                  era.side == seed_side::before ? "before" : "after"));
-  }
-  return names;
-}
 
 }  // namespace
 
@@ -97,14 +82,7 @@ struct machine_options::reader {
 
   const lock_rules* era(const std::string& name) {
     const lock_rules* rules = find_era(name);
-    if (rules == nullptr && error.empty()) {
-      const auto names = era_names();
-      const std::vector<std::string_view> all{names.begin(), names.end()};
-      error = fmt::format(
-          "--era '{}' is unknown: write {}, or leave it out for {}; memhp eras lists "
-          "them",
-          name, fmt::join(nearest_names(name, all, 3), " or "), patched.era);
-    }
+    if (rules == nullptr && error.empty()) error = unknown_era(name);
     return rules;
   }
 

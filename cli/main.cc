@@ -107,6 +107,7 @@ class program {
     commands_.push_back(make_stat_command(app_));
     commands_.push_back(make_eras_command(app_));
     commands_.push_back(make_scenario_command(app_));
+    commands_.push_back(make_lockgraph_command(app_));
     commands_.push_back(make_stress_command(app_));
     for (const auto& each : commands_) {
       each->app().allow_extras();
@@ -121,12 +122,13 @@ class program {
     if (line.options.empty())
       return wrong_options(
           "memhp",
-          "no subcommand: write memhp run, up, down, stat, eras, scenario or stress; "
-          "memhp --help explains them");
+          "no subcommand: write memhp run, up, down, stat, eras, scenario, lockgraph or "
+          "stress; memhp --help explains them");
     command* const chosen = find(line.options.front());
     if (chosen == nullptr && !line.options.front().starts_with('-'))
       return wrong_options("memhp", fmt::format("'{}' is no subcommand: write run, up, "
-                                                "down, stat, eras, scenario or stress",
+                                                "down, stat, eras, scenario, lockgraph "
+                                                "or stress",
                                                 line.options.front()));
     const std::string where =
         chosen != nullptr ? "memhp " + chosen->app().get_name() : "memhp";

@@ -3,7 +3,6 @@
 #include "emu/scenarios/scenario.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,8 +12,8 @@
 #include <utility>
 
 #include "cli/command.h"
-#include "cli/option_values.h"
 #include "cli/scenario_timeline.h"
+#include "cli/unknown_names.h"
 
 namespace memhp {
 namespace {
@@ -29,18 +28,6 @@ constexpr const char* footer =
     "era has it; 1 not what the era has: it says what differs; 2 wrong options.";
 
 constexpr int exit_went_wrong = 3;  // as expected
-
-std::vector<std::string_view> scenario_names() {
-  std::vector<std::string_view> names;
-  for (const scenario* s : all_scenarios()) names.push_back(s->name);
-  return names;
-}
-
-std::vector<std::string_view> era_names() {
-  std::vector<std::string_view> names{"before", "after", patched.era, "today"};
-  for (const kernel_era& era : kernel_eras()) names.push_back(era.rules.era);
-  return names;
-}
 
 std::string seed_text(const scenario& s) {
   return s.seed < 0 ? "-" : fmt::format("00{}", s.seed);
@@ -106,13 +93,7 @@ class scenario_command final : public command {
                                                     "NAME",
                                                     action_));
     const scenario* const s = find_scenario(name_);
-    if (s == nullptr)
-      return complain(
-          exit_wrong_options,
-          fmt::format("'{}' is no scenario: write {}; memhp scenario list "
-                      "lists them",
-                      name_,
-                      fmt::join(nearest_names(name_, scenario_names(), 2), " or ")));
+    if (s == nullptr) return complain(exit_wrong_options, unknown_scenario(name_));
     return action_ == "show" ? show(*s) : run(*s);
   }
 
@@ -142,15 +123,8 @@ class scenario_command final : public command {
 
   int run(const scenario& s) {
     const lock_rules* const rules = scenario_rules(s, era_);
-    if (rules == nullptr)
-      return complain(
-          exit_wrong_options,
-          fmt::format("--era '{}' is unknown: write {}; memhp eras lists them", era_,
-                      fmt::join(nearest_names(era_, era_names(), 3), " or ")));
-    if (!fibers_work)
-      return complain(exit_failure,
-                      "this program was built with ThreadSanitizer, under "
-                      "which fibers do not work");
+    if (rules == nullptr) return complain(exit_wrong_options, unknown_era(era_, true));
+    if (!fibers_work) return complain(exit_failure, no_fibers);
     options_.record = !timeline_.empty();
     const auto done = run_scenario(s, *rules, options_);
     if (!done) return complain(exit_failure, done.error());

@@ -59,9 +59,14 @@ std::span<const std::uint32_t> lock_graph::edges_to(node to) const {
   return list_at(in_, to);
 }
 
-bool lock_graph::has_edge(node from, node to, dep_kind kind) const {
+std::optional<std::uint32_t> lock_graph::find_edge(node from, node to) const {
   const auto known = index_.find(pair_of(from, to));
-  return known != index_.end() && (edges_[known->second].kinds & mask(kind)) != 0;
+  return known == index_.end() ? std::nullopt : std::optional{known->second};
+}
+
+bool lock_graph::has_edge(node from, node to, dep_kind kind) const {
+  const auto known = find_edge(from, to);
+  return known && (edges_[*known].kinds & mask(kind)) != 0;
 }
 
 lock_graph::added lock_graph::add_edge(node from, node to, dep_kind kind,
@@ -122,6 +127,27 @@ std::optional<std::vector<lock_graph::step>> lock_graph::find_strong_path(
     }
   }
   return std::nullopt;
+}
+
+// An edge is on a cycle if adding it, in one of the ways in which it was seen, would
+// close one.
+std::vector<bool> lock_graph::edges_on_cycles() const {
+  const auto closes = [&](const edge& e, dep_kind kind) {
+    if ((e.kinds & mask(kind)) == 0) return false;
+    const bool shared = (mask(kind) & shared_start) != 0;
+    const bool recursive = (mask(kind) & not_recursive) == 0;
+    return find_strong_path(e.to,
+                            recursive ? read_kind::recursive_read : read_kind::write,
+                            e.from, shared ? read_kind::read : read_kind::write)
+        .has_value();
+  };
+  std::vector<bool> on_cycle;
+  on_cycle.reserve(edges_.size());
+  for (const edge& e : edges_) {
+    using enum dep_kind;
+    on_cycle.push_back(closes(e, en) || closes(e, er) || closes(e, sn) || closes(e, sr));
+  }
+  return on_cycle;
 }
 
 std::size_t lock_graph::count_forward(node from) const {

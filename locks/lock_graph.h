@@ -63,6 +63,8 @@ class lock_graph {
   // Edges added or widened by add_edge().
   enum class added : std::uint8_t { nothing, kind, edge };
 
+  // Where it is in edges().
+  std::optional<std::uint32_t> find_edge(node from, node to) const;
   bool has_edge(node from, node to, dep_kind kind) const;
   // `payload` is kept if the edge is new; `direct` is kept if it was ever true.
   added add_edge(node from, node to, dep_kind kind, unsigned payload, bool direct = true);
@@ -73,6 +75,9 @@ class lock_graph {
   // has a strong cycle already.
   std::optional<std::vector<step>> find_strong_path(node wanted, read_kind wanted_as,
                                                     node held, read_kind held_as) const;
+
+  // Whether the edge is on a strong cycle, for each of edges().
+  std::vector<bool> edges_on_cycles() const;
 
   std::span<const edge> edges() const { return edges_; }
   // Indices into edges().

@@ -271,7 +271,7 @@ struct counters {
 };
 counters count();
 
-// A dependency that was seen, for /proc/lockdep and drawings. By ids of classes.
+// A dependency that was seen, by ids of classes. lock_orders.h has them for drawings.
 struct dependency {
   std::uint32_t from;
   std::uint32_t to;

@@ -4,6 +4,7 @@
 //   lockdep_task.cc       tasks and threads, and who holds what
 //   lockdep_validator.cc  what happens the first time: learning, checking
 //   lockdep_proc.cc       what was learned, as snapshots
+//   lock_orders.cc        the same, for drawings
 //
 // Locks: registry::lock and validator::lock, never one under the other except around a
 // fork(); the table of classes has one that may be taken under both. Under none of them
@@ -188,6 +189,13 @@ struct acquisition {
   reported_lock described() const;
 };
 
+// What is known of an edge of the graph beyond what a search needs.
+struct edge_facts {
+  bool closes_cycle = false;      // it was reported when it came
+  std::uint8_t modes = 0;         // order_modes
+  const void* held_at = nullptr;  // of the first time
+};
+
 struct chain_hash {
   std::uint64_t operator()(std::uint64_t key) const { return key >> 20; }
 };
@@ -198,8 +206,8 @@ struct validator {
   plain_mutex lock;
   std::uint64_t epoch GUARDED_BY(lock) = 0;
   lock_graph graph GUARDED_BY(lock);
-  stack_store stacks GUARDED_BY(lock);              // by the payload of an edge
-  std::vector<bool> closes_cycle GUARDED_BY(lock);  // by the index of an edge
+  stack_store stacks GUARDED_BY(lock);             // by the payload of an edge
+  std::vector<edge_facts> edges GUARDED_BY(lock);  // by the index of an edge
   std::vector<std::vector<std::uint32_t>> chains GUARDED_BY(lock);
   // Reported: the classes of a cycle, the smallest first.
   std::set<std::vector<std::uint32_t>> cycles_seen GUARDED_BY(lock);

@@ -33,7 +33,7 @@ std::vector<dependency> dependencies() {
                     .to = edge.to,
                     .kinds = edge.kinds,
                     .direct = edge.direct,
-                    .closes_cycle = all.closes_cycle[i]});
+                    .closes_cycle = all.edges[i].closes_cycle});
   }
   return made;
 }

@@ -7,6 +7,7 @@
 #include <ranges>
 #include <utility>
 
+#include "locks/lock_orders.h"
 #include "locks/lockdep_internal.h"
 
 namespace memhp::lockdep {
@@ -101,13 +102,16 @@ class inspection {
     const dep_kind kind = dep_kind_of(held.read(), wanted_.read());
     if (all_.graph.has_edge(from, to, kind)) {
       all_.graph.add_edge(from, to, kind, 0, direct);
+      note_mode(held);
       return;
     }
     ++all_.count.cyclic_checks;
     const auto path = all_.graph.find_strong_path(to, wanted_.read(), from, held.read());
     if (!stack_) stack_ = all_.stacks.add(stack_from(wanted_.ip));
     const auto added = all_.graph.add_edge(from, to, kind, *stack_, direct);
-    if (added == lock_graph::added::edge) all_.closes_cycle.push_back(false);
+    if (added == lock_graph::added::edge)
+      all_.edges.push_back({.held_at = held.ip.load(std::memory_order_relaxed)});
+    note_mode(held);
     if (path) report_cycle(held, *path);
   }
 
@@ -123,13 +127,22 @@ class inspection {
     std::ranges::sort(sorted);
     if (std::ranges::adjacent_find(sorted) != sorted.end()) return;
     if (!all_.cycles_seen.insert(std::move(classes)).second) return;
-    mark_last_edge(held.class_of().id);
+    edge_from(held).closes_cycle = true;
     found_.emplace_back(circular(held, path), false);
   }
 
-  void mark_last_edge(std::uint32_t from) REQUIRES(all_.lock) {
-    for (const std::uint32_t i : all_.graph.edges_from(from))
-      if (all_.graph.edges()[i].to == wanted_.cls.id) all_.closes_cycle[i] = true;
+  // Of the edge held -> wanted, which is there.
+  edge_facts& edge_from(const held_lock& held) REQUIRES(all_.lock) {
+    return all_.edges[*all_.graph.find_edge(held.class_of().id, wanted_.cls.id)];
+  }
+
+  void note_mode(const held_lock& held) REQUIRES(all_.lock) {
+    using enum order_mode;
+    const bool writes = wanted_.read() == read_kind::write;
+    const order_mode seen = held.read() == read_kind::write
+                                ? (writes ? write_write : write_read)
+                                : (writes ? read_write : read_read);
+    edge_from(held).modes |= static_cast<std::uint8_t>(seen);
   }
 
   // The chain: what is wanted, with the stack of now; then each lock with the stack that
@@ -348,7 +361,7 @@ void reset() {
   const guard hold{all.lock};
   all.graph.clear();
   all.stacks.clear();
-  all.closes_cycle.clear();
+  all.edges.clear();
   all.chains.clear();
   all.cycles_seen.clear();
   all.places_seen.clear();

@@ -12,7 +12,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 build_packages="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libnuma-dev
   libboost-dev libboost-context-dev libfmt-dev libspdlog-dev libcli11-dev
   nlohmann-json3-dev"
-demo_packages="util-linux numactl hwloc-nox"
+demo_packages="util-linux numactl hwloc-nox graphviz"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19
   clang-format-19 stress-ng attr procps python3 daxctl"
 

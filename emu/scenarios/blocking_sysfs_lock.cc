@@ -1,20 +1,12 @@
 // Why writers of `state` only try device_hotplug_lock.
 #include "emu/scenarios/scenario.h"
+#include "emu/scenarios/steps.h"
 
 namespace memhp {
 namespace {
 
-void setup(machine& m) {
-  (void)m.write("devices/system/memory/probe", "0x180000000");
-}
-
-void online_and_offline(machine& m) {
-  (void)m.write("devices/system/memory/memory48/state", "online");
-  (void)m.write("devices/system/memory/memory48/state", "offline");
-}
-
 void remove(machine& m) {
-  (void)m.write("kernel/debug/memhp/remove_block", "48");
+  steps::write(m, "kernel/debug/memhp/remove_block", "48");
 }
 
 constexpr lock_rules with_blocking_gate(lock_rules rules) {
@@ -38,8 +30,8 @@ const scenario blocking_sysfs_lock{
     .before = with_blocking_gate(patched),
     .after = patched,
     .config = {.memory = 512 * MiB},
-    .setup = setup,
-    .tasks = {{"sh", online_and_offline}, {"remover", remove}},
+    .setup = steps::probe_block_48,
+    .tasks = {{"sh", steps::online_and_offline<48>}, {"remover", remove}},
     .steps = {{"sh", "write memory48/state: has kn->active"},
               {"remover", "device_hotplug_lock"},
               {"remover", "remove_memory_block_devices: waits for kn->active"},

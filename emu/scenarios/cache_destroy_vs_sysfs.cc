@@ -1,19 +1,18 @@
 // Seed 004: the end of a slab cache against a writer of one of its files.
 #include "emu/kernel.h"
 #include "emu/scenarios/scenario.h"
+#include "emu/scenarios/steps.h"
 #include "emu/slab.h"
 
 namespace memhp {
 namespace {
 
 void setup(machine& m) {
-  // CPUs came up at boot.
-  (void)remove_cpu(m.kernel(), 1);
-  (void)add_cpu(m.kernel(), 1);
+  steps::bring_a_cpu_up(m);
   (void)m.kernel().slab->kmem_cache_create("kvm_vcpu", {.object_size = 256});
 }
 void tune(machine& m) {
-  (void)m.write("kernel/slab/kvm_vcpu/min_partial", "7");
+  steps::write(m, "kernel/slab/kvm_vcpu/min_partial", "7");
 }
 void destroy(machine& m) {
   if (const cache_ref cache = m.kernel().slab->find("kvm_vcpu"))

@@ -1,35 +1,19 @@
 // Seed 002: `online` changes a zone's counters without mem_hotplug_lock.
-#include <fmt/format.h>
-
-#include "emu/kernel.h"
 #include "emu/scenarios/scenario.h"
+#include "emu/scenarios/steps.h"
 
 namespace memhp {
 namespace {
 
 void setup(machine& m) {
-  (void)m.write("devices/system/memory/auto_online_blocks", "online");
+  steps::write(m, "devices/system/memory/auto_online_blocks", "online");
 }
 void online(machine& m) {
-  (void)m.write("devices/system/memory/memory32/online", "1");
-}
-void probe(machine& m) {
-  (void)m.write("devices/system/memory/probe", "0x180000000");
+  steps::write(m, "devices/system/memory/memory32/online", "1");
 }
 
-// Two blocks went to zone Normal of node 0.
 std::string lost_pages(machine& m) {
-  const std::uint64_t pages = m.config().block_size / page_size;
-  std::uint64_t online = 0;
-  for (const auto* block : {"memory32", "memory48"}) {
-    const auto state = m.read(fmt::format("devices/system/memory/{}/online", block));
-    if (state && *state == "1\n") online += pages;
-  }
-  const auto present = m.kernel().nodes[0]->of(zone_type::normal).pages().present;
-  if (present == online) return {};
-  return fmt::format(
-      "zone Normal: present_pages is {}, but its online blocks have {} pages", present,
-      online);
+  return steps::lost_pages(m, {32, 48});
 }
 
 bool is_unlocked(const lock_rules& r) {
@@ -53,7 +37,7 @@ const scenario online_without_lock{
     .after = seed_era(2, seed_side::after).rules,
     .config = {.memory = 512 * MiB, .dimms = {{.size = 128 * MiB}}},
     .setup = setup,
-    .tasks = {{"echo", online}, {"kworker/0:1", probe}},
+    .tasks = {{"echo", online}, {"kworker/0:1", steps::probe_block_48}},
     .steps = {{"echo", "write memory32/online: device_hotplug_lock"},
               {"echo", "before: online_pages without mem_hotplug_lock"},
               {"echo", "before: reads present_pages"},

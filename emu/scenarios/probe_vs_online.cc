@@ -1,15 +1,12 @@
 // Seed 001: memory that is being added against udev, which onlines what it is told of.
 #include "emu/scenarios/scenario.h"
+#include "emu/scenarios/steps.h"
 
 namespace memhp {
 namespace {
 
-void probe(machine& m) {
-  (void)m.write("devices/system/memory/probe", "0x180000000");
-}
-
 void online(machine& m) {
-  (void)m.write("devices/system/memory/memory48/state", "online");
+  steps::write(m, "devices/system/memory/memory48/state", "online");
 }
 
 }  // namespace
@@ -25,7 +22,7 @@ const scenario probe_vs_online{
     .after = seed_era(1, seed_side::after).rules,
     .config = {.memory = 512 * MiB},
     .setup = [](machine&) {},
-    .tasks = {{"kworker/0:1", probe}, {"systemd-udevd", online}},
+    .tasks = {{"kworker/0:1", steps::probe_block_48}, {"systemd-udevd", online}},
     .steps = {{"kworker/0:1", "add_memory: mem_hotplug.lock"},
               {"kworker/0:1", "device_add: uevent add@.../memory48"},
               {"systemd-udevd", "write memory48/state: device_hotplug_lock"},

@@ -1,25 +1,17 @@
 // Seed 000: the removal of a dax device's memory against a writer of a block's `state`.
-#include "emu/cpu_hotplug.h"
 #include "emu/scenarios/scenario.h"
+#include "emu/scenarios/steps.h"
 
 namespace memhp {
 namespace {
 
 void setup(machine& m) {
-  // What a boot does: CPUs come up, caches are made.
-  (void)remove_cpu(m.kernel(), 1);
-  (void)add_cpu(m.kernel(), 1);
-  (void)m.write("kernel/debug/memhp/kmem_cache_create", "ptlock size=64");
-  (void)m.write("bus/dax/drivers/device_dax/unbind", "dax0.0");
-  (void)m.write("bus/dax/drivers/kmem/new_id", "dax0.0");
-}
-
-void online_and_offline(machine& m) {
-  (void)m.write("devices/system/memory/memory32/state", "online");
-  (void)m.write("devices/system/memory/memory32/state", "offline");
+  steps::bring_a_cpu_up(m);
+  steps::write(m, "kernel/debug/memhp/kmem_cache_create", "ptlock size=64");
+  steps::give_to_kmem(m, "dax0.0");
 }
 void unbind(machine& m) {
-  (void)m.write("bus/dax/drivers/kmem/unbind", "dax0.0");
+  steps::write(m, "bus/dax/drivers/kmem/unbind", "dax0.0");
 }
 
 bool waits_under_lock(const lock_rules& r) {
@@ -42,10 +34,9 @@ const scenario remove_vs_online{
     .after = seed_era(0, seed_side::after).rules,
     .config = {.memory = 512 * MiB, .dax = {{.size = 256 * MiB}}},
     .setup = setup,
-    .tasks = {{"daxctl-online", online_and_offline}, {"lt-daxctl", unbind}},
+    .tasks = {{"daxctl-online", steps::online_and_offline<32>}, {"lt-daxctl", unbind}},
     .steps = {{"daxctl-online", "write memory32/state: has kn->active"},
-              {"daxctl-online",
-               "device_hotplug_lock: tried (forced run before: skipped)"},
+              {"daxctl-online", "tries device_hotplug_lock (before, forced: not)"},
               {"lt-daxctl", "write unbind: device_hotplug_lock"},
               {"lt-daxctl", "before: cpu_hotplug_lock, mem_hotplug_lock"},
               {"lt-daxctl", "remove_memory_block_devices: waits for kn->active"},

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "emu/scenarios/listening.h"
 #include "emu/scenarios/scenario.h"
 #include "locks/lockdep.h"
 
@@ -18,38 +19,6 @@ constexpr std::array<const scenario*, 6> scenarios = {
     &remove_vs_online,       &probe_vs_online,
     &online_without_lock,    &cpu_offline_vs_cache_create,
     &cache_destroy_vs_sysfs, &blocking_sysfs_lock};
-
-// The validator, on and empty for one run.
-class listening {
- public:
-  explicit listening(std::vector<lockdep_report>& to) {
-    lockdep::set_on(false);
-    lockdep::reset();
-    lockdep::set_on(true);
-    lockdep::set_on_error(lockdep::on_error::go_on);
-    former_ = lockdep::set_reporter([this, &to](const lockdep_report& report) {
-      if (!deaf_) to.push_back(report);
-    });
-  }
-  ~listening() {
-    stop();
-    lockdep::set_reporter(std::move(former_));
-    lockdep::set_on_error(lockdep::on_error::abort);
-    lockdep::reset();
-  }
-  listening(const listening&) = delete;
-  listening& operator=(const listening&) = delete;
-
-  // From here on locks are taken down, not taken.
-  void stop() {
-    deaf_ = true;
-    lockdep::set_on(false);
-  }
-
- private:
-  bool deaf_ = false;
-  lockdep::reporter former_;
-};
 
 bool goes_through(const stack_trace& stack, std::string_view function) {
   return std::ranges::any_of(stack.frames(), [&](const stack_frame& frame) {
@@ -217,6 +186,7 @@ std::expected<scenario_run, std::string> run_scenario(const scenario& s,
         scheduler.forced(options.forced ? std::span{s.forced} : one_after_the_other(s));
     scheduler.watch(nullptr);
     validator.stop();
+    if (options.learn) run.learned = lockdep::orders();
     note_end(end, run);
     if (run.finished) run.lost = staged.what_is_lost();
     staged.take_down();

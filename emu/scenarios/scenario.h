@@ -26,6 +26,7 @@
 #include "emu/explore/fiber_scheduler.h"
 #include "emu/hung_task_report.h"
 #include "emu/machine.h"
+#include "locks/lock_orders.h"
 #include "locks/lockdep_report.h"
 
 namespace memhp {
@@ -85,6 +86,7 @@ struct scenario_options {
   bool forced = false;
   bool validate_dev_mutex = false;
   bool record = false;  // fill scenario_run::seen
+  bool learn = false;   // fill scenario_run::learned
 };
 
 struct scenario_run {
@@ -95,6 +97,7 @@ struct scenario_run {
   std::string end;  // how the run ended, if it neither finished nor hung
   std::vector<seen_step> seen;
   std::vector<std::string> task_names;  // of seen_step::task - 1
+  lock_orders learned;                  // with those of the boot
 
   // Empty if the run did what its era says; else what differs.
   std::string differs;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 namespace memhp {
@@ -75,6 +76,39 @@ TEST(LockGraph, CountsWhatCanBeReached) {
   EXPECT_EQ(graph.count_forward(0), 3U);
   EXPECT_EQ(graph.count_backward(0), 3U);
   EXPECT_EQ(graph.count_forward(9), 1U);
+}
+
+// The edges on cycles, as "from to" words.
+std::string cycles_of(const lock_graph& graph) {
+  const std::vector<bool> on_cycle = graph.edges_on_cycles();
+  EXPECT_EQ(on_cycle.size(), graph.edges().size());
+  std::string text;
+  for (std::size_t i = 0; i < on_cycle.size(); ++i)
+    if (on_cycle[i])
+      text += std::to_string(graph.edges()[i].from) +
+              std::to_string(graph.edges()[i].to) + " ";
+  return text;
+}
+
+TEST(LockGraph, ExactlyTheEdgesOfACycleAreOnOne) {
+  lock_graph graph;
+  graph.add_edge(0, 1, dep_kind::en, 0);  // leads to the cycle
+  graph.add_edge(1, 2, dep_kind::en, 0);
+  graph.add_edge(2, 3, dep_kind::sn, 0);
+  graph.add_edge(3, 4, dep_kind::en, 0);  // leads away from it
+  graph.add_edge(1, 3, dep_kind::en, 0);
+  EXPECT_EQ(cycles_of(graph), "");
+  graph.add_edge(3, 1, dep_kind::en, 0);
+  EXPECT_EQ(cycles_of(graph), "12 23 13 31 ");
+}
+
+TEST(LockGraph, WhatCannotDeadlockIsNoCycle) {
+  lock_graph graph;
+  graph.add_edge(0, 1, dep_kind::sr, 0);
+  graph.add_edge(1, 0, dep_kind::sr, 0);  // readers that may recurse
+  EXPECT_EQ(cycles_of(graph), "");
+  graph.add_edge(1, 0, dep_kind::en, 0);  // and once it was written
+  EXPECT_EQ(cycles_of(graph), "01 10 ");
 }
 
 // --- against a naive model ------------------------------------------------------------
@@ -192,6 +226,21 @@ TEST_P(RandomGraphs, HaveTheShortestStrongPathOfTheNaiveModel) {
     if (found) {
       ASSERT_EQ(found->size(), *expected) << "round " << round;
     }
+  }
+}
+
+TEST_P(RandomGraphs, HaveTheNaiveModelsEdgesOnCycles) {
+  random_graph random{GetParam()};
+  for (int round = 0; round < graphs_per_seed; ++round) {
+    random.renew(8);
+    const std::vector<bool> found = random.graph.edges_on_cycles();
+    std::vector<bool> expected(found.size());
+    for (const known_edge& edge : random.edges)
+      if (naive_length(random.edges, edge.to,
+                       ends_recursive(edge.kind) ? recursive_read : write, edge.from,
+                       starts_shared(edge.kind) ? read : write))
+        expected[*random.graph.find_edge(edge.from, edge.to)] = true;
+    ASSERT_EQ(found, expected) << "round " << round;
   }
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every subcommand explains itself, on standard output.
 . "$(dirname "$0")/lib.sh"
-for command in "" run up down stat eras scenario stress; do
+for command in "" run up down stat eras scenario lockgraph stress; do
   # shellcheck disable=SC2086 # "" is no word
   status_of memhp $command --help
   expect "exit status of memhp $command --help" $status 0

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <optional>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "tests/emu/explore/fibers.h"
@@ -117,12 +118,31 @@ std::string unnumbered(const std::string& line) {
   return std::regex_replace(line, std::regex{R"(#\d+)"}, "");
 }
 
+// What an assertion's report says of where it failed, without task and line number.
+std::string place_of(const std::string& line) {
+  static const std::regex pattern{
+      R"(WARNING: CPU: \d+ PID: \d+ at \S*?(emu/\S+):\d+ (\w+))"};
+  std::smatch found;
+  return std::regex_search(line, found, pattern) ? found[1].str() + " " + found[2].str()
+                                                 : "";
+}
+
+// "active_reference::drain+0x20/0x79" as the kernel would name it.
+std::string function_of(const std::string& frame) {
+  std::string name = frame.substr(0, frame.find('+'));
+  if (const auto colons = name.rfind("::"); colons != std::string::npos)
+    name.erase(0, colons + 2);
+  return name;
+}
+
+using functions = std::vector<std::string>;  // of a stack, innermost first
+
 struct report_facts {
   std::string header;
   std::string wanted;
   std::string held_lock;
   std::vector<std::string> chain;
-  std::vector<std::vector<std::string>> functions;  // of each link
+  std::vector<functions> stacks;  // of each link; of an assertion, one
   std::string exists;
   std::vector<std::string> table;  // "CPU0 lock(...)"
   std::vector<std::string> held;
@@ -132,23 +152,31 @@ report_facts facts_of(const std::string& text) {
   report_facts facts;
   std::istringstream lines{text};
   std::string before;
+  bool in_trace = false;  // of an assertion: a cycle's is its last link again
   for (std::string line; std::getline(lines, line); before = line) {
-    if (line.find("circular locking") != std::string::npos) facts.header = line;
+    if (line.find("circular locking") != std::string::npos ||
+        line.starts_with("lockdep_assert"))
+      facts.header += line;
+    if (const std::string place = place_of(line); !place.empty())
+      facts.header = place + ": ";
     if (before.ends_with("trying to acquire lock:")) facts.wanted = class_of(line);
     if (before == "but task is already holding lock:") facts.held_lock = class_of(line);
+    if (before == "Call Trace:" && facts.chain.empty()) {
+      facts.stacks.emplace_back();
+      in_trace = true;
+    }
     if (line.starts_with("-> #")) {
       facts.chain.push_back(class_of(line));
-      facts.functions.emplace_back();
+      facts.stacks.emplace_back();
     } else if (line.starts_with("       ") && !facts.chain.empty() &&
                facts.table.empty() && line.find("CPU") == std::string::npos &&
                line.find("----") == std::string::npos) {
-      std::string name = line.substr(7, line.find('+') - 7);
-      if (const auto colons = name.rfind("::"); colons != std::string::npos)
-        name.erase(0, colons + 2);
-      facts.functions.back().push_back(name);
+      facts.stacks.back().push_back(function_of(line.substr(7)));
+    } else if (in_trace && line.starts_with(" ")) {
+      facts.stacks.back().push_back(function_of(line.substr(1)));
     }
     if (before == "Chain exists of:") facts.exists = unnumbered(line);
-    if (const auto lock = line.find("lock("); lock != std::string::npos)
+    if (const auto lock = line.find("lock("); lock != std::string::npos && line[0] == ' ')
       facts.table.push_back((line.starts_with("     ") ? "CPU1 " : "CPU0 ") +
                             unnumbered(line.substr(lock)));
     if (line.starts_with(" #")) facts.held.push_back(class_of(line));
@@ -156,50 +184,78 @@ report_facts facts_of(const std::string& text) {
   return facts;
 }
 
-// Whether all of `wanted` are in `all`, in this order.
-template <class T>
-bool in_order(const std::vector<T>& wanted, const std::vector<T>& all) {
-  auto at = all.begin();
-  for (const T& each : wanted) {
-    at = std::find(at, all.end(), each);
-    if (at == all.end()) return false;
-    ++at;
+// Stacks are compared by the functions that a golden report names. They stand in ours in
+// the golden's order, as often as there, and in no stack where the golden has them not.
+// Other frames are allowed, as no list of them would be true of two builds or of the
+// seed: the kernel's own have functions between that no model needs (vfs_write,
+// ksys_write), ours has the layers of a C++ program (kernfs_open_file::write, a fiber's
+// start), and which functions are inlined is the compiler's choice, other with -O0 than
+// with -O2.
+void expect_stacks(const report_facts& golden, const report_facts& ours) {
+  ASSERT_EQ(ours.stacks.size(), golden.stacks.size());
+  std::set<std::string> named;
+  for (const functions& stack : golden.stacks) named.insert(stack.begin(), stack.end());
+  for (std::size_t i = 0; i < golden.stacks.size(); ++i) {
+    EXPECT_FALSE(golden.stacks[i].empty());
+    functions known;
+    std::ranges::copy_if(ours.stacks[i], std::back_inserter(known),
+                         [&](const std::string& name) { return named.contains(name); });
+    EXPECT_EQ(known, golden.stacks[i]) << "stack " << i;
   }
-  return true;
+}
+
+// The machine of seed 004 was built without memory hotplug, so that its slab held one
+// lock less.
+std::vector<std::string> held_as_in(const report_facts& golden,
+                                    const report_facts& ours) {
+  std::vector<std::string> held = ours.held;
+  if (!std::ranges::any_of(golden.held, [](const std::string& lock) {
+        return lock.starts_with("mem_hotplug");
+      }))
+    std::erase_if(
+        held, [](const std::string& lock) { return lock.starts_with("mem_hotplug"); });
+  return held;
+}
+
+report_facts golden_of(const scenario& s) {
+  std::ifstream file{std::string{MEMHP_GOLDEN} + "/scenarios/" + std::string{s.name} +
+                     ".txt"};
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_FALSE(text.str().empty());
+  return facts_of(text.str());
 }
 
 class GoldenScenario : public testing::TestWithParam<const scenario*> {};
 
+// Of seeds 000, 003 and 004 the golden is the seed's own report, trimmed. Of the others,
+// which have none, it is what a kernel would print.
 TEST_P(GoldenScenario, ReportsWhatItsSeedReports) {
   SKIP_WITHOUT_FIBERS();
   const scenario& s = *GetParam();
-  std::ifstream file{std::string{MEMHP_GOLDEN} + "/scenarios/" + std::string{s.name} +
-                     ".txt"};
-  std::ostringstream golden;
-  golden << file.rdbuf();
-  ASSERT_FALSE(golden.str().empty());
-  const scenario_run done = run(s, "before", {});
+  const report_facts golden = golden_of(s);
+  const scenario_run done =
+      run(s, "before", {.validate_dev_mutex = &s == &probe_vs_online});
   ASSERT_EQ(done.reports.size(), 1U);
   const std::string text = to_text(done.reports[0], era_of(s.before).words);
-  const report_facts seed = facts_of(golden.str());
+  SCOPED_TRACE(text);
   const report_facts ours = facts_of(text);
-  EXPECT_EQ(ours.header, seed.header);
-  EXPECT_EQ(ours.wanted, seed.wanted);
-  EXPECT_EQ(ours.held_lock, seed.held_lock);
-  EXPECT_EQ(ours.chain, seed.chain);
-  EXPECT_EQ(ours.exists, seed.exists);
-  EXPECT_EQ(ours.table, seed.table);
-  EXPECT_TRUE(in_order(seed.held, ours.held)) << text;
-  ASSERT_EQ(ours.functions.size(), seed.functions.size());
-  for (std::size_t i = 0; i < seed.functions.size(); ++i) {
-    EXPECT_FALSE(seed.functions[i].empty());
-    EXPECT_TRUE(in_order(seed.functions[i], ours.functions[i])) << i << '\n' << text;
+  EXPECT_NE(golden.header, "");
+  EXPECT_EQ(ours.header, golden.header);
+  EXPECT_EQ(ours.wanted, golden.wanted);
+  EXPECT_EQ(ours.held_lock, golden.held_lock);
+  EXPECT_EQ(ours.chain, golden.chain);
+  EXPECT_EQ(ours.exists, golden.exists);
+  EXPECT_EQ(ours.table, golden.table);
+  if (&s != &remove_vs_online) {  // seed 000 ends before them
+    EXPECT_EQ(held_as_in(golden, ours), golden.held);
   }
+  expect_stacks(golden, ours);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenScenario,
-                         testing::Values(&remove_vs_online, &cpu_offline_vs_cache_create,
-                                         &cache_destroy_vs_sysfs),
+                         testing::ValuesIn(all_scenarios().begin(),
+                                           all_scenarios().end()),
                          [](const auto& param) {
                            std::string name{param.param->name};
                            std::erase(name, '-');
@@ -211,15 +267,9 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenScenario,
 TEST(Scenarios, OnlyAValidatedDevMutexShowsSeed001) {
   SKIP_WITHOUT_FIBERS();
   const scenario_options validated{.validate_dev_mutex = true};
-  const scenario_run done = run(probe_vs_online, "before", validated);
-  EXPECT_EQ(done.differs, "");
-  ASSERT_EQ(done.reports.size(), 1U);
-  const report_facts facts =
-      facts_of(to_text(done.reports[0], era_of(probe_vs_online.before).words));
-  // The home-made lock of that time is two to lockdep.
-  EXPECT_EQ(facts.chain,
-            (std::vector<std::string>{"&dev->mutex {+.+.+.}", "mem_hotplug.lock {+.+.+.}",
-                                      "mem_hotplug.lock {+.+.+.}"}));
+  EXPECT_EQ(run(probe_vs_online, "before", validated).differs, "");
+  EXPECT_EQ(run(probe_vs_online, "before", validated).reports.size(), 1U);
+  EXPECT_TRUE(run(probe_vs_online, "before", {}).reports.empty());
   EXPECT_TRUE(run(probe_vs_online, "after", validated).reports.empty());
 }
 
