@@ -1,7 +1,7 @@
 #!/bin/sh
 # memhp scenario run --forced --threads: real hangs, found and cleaned up; and Ctrl-C.
 . "$(dirname "$0")/lib.sh"
-# ThreadSanitizer sees, rightly, that the locks' orders can deadlock: other tests' business.
+# ThreadSanitizer sees, rightly, that these orders of locks can deadlock: they will.
 export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}detect_deadlocks=0"
 all="remove-vs-online probe-vs-online online-without-lock cpu-offline-vs-cache-create
 cache-destroy-vs-sysfs blocking-sysfs-lock"
