@@ -20,6 +20,7 @@
 #include "emu/machine.h"
 #include "fuse/mount_tree.h"
 #include "fuse/session.h"
+#include "locks/lockdep.h"
 
 namespace memhp {
 namespace {
@@ -33,7 +34,8 @@ struct timespec wall_clock() {
 }
 
 // Tells `ready` one byte when it serves, closes it without if it cannot.
-int serve(const std::string& dir, std::uint64_t blocks, int ready) {
+int serve(const std::string& dir, std::uint64_t blocks, bool lockdep, int ready) {
+  lockdep::set_on(lockdep);
   machine_config config;
   config.memory = blocks * config.block_size;
   config.max_memory = std::bit_ceil(2 * config.memory);
@@ -68,9 +70,11 @@ int mount_and_serve_floor(const std::string& dir, int ready) {
 
 }  // namespace
 
-std::expected<served_machine, std::string> served_machine::start(std::uint64_t blocks) {
-  return start_child(
-      [blocks](const std::string& dir, int ready) { return serve(dir, blocks, ready); });
+std::expected<served_machine, std::string> served_machine::start(std::uint64_t blocks,
+                                                                 bool lockdep) {
+  return start_child([=](const std::string& dir, int ready) {
+    return serve(dir, blocks, lockdep, ready);
+  });
 }
 
 std::expected<served_machine, std::string> served_machine::start_floor() {

@@ -15,7 +15,9 @@ class served_machine {
  public:
   // A machine of `blocks` boot blocks of 128 MiB at a new directory with a "sys" in it.
   // The error is one line.
-  static std::expected<served_machine, std::string> start(std::uint64_t blocks);
+  // With `lockdep` its own locks are validated.
+  static std::expected<served_machine, std::string> start(std::uint64_t blocks,
+                                                          bool lockdep = false);
   // Instead of a machine, the floor of fuse_floor.h: path(floor_file) is its only file.
   static std::expected<served_machine, std::string> start_floor();
   served_machine(served_machine&& other) noexcept;

@@ -11,9 +11,12 @@
 #include <string>
 #include <utility>
 
+#include "cli/child_run.h"
 #include "cli/command.h"
+#include "cli/option_values.h"
 #include "cli/scenario_timeline.h"
 #include "cli/unknown_names.h"
+#include "emu/scenarios/run_on_threads.h"
 
 namespace memhp {
 namespace {
@@ -21,13 +24,15 @@ namespace {
 constexpr const char* footer =
     "run lets one task run after the other, and the validator says what could have "
     "hung;\n"
-    "with --forced the interleaving that hangs is made to happen.\n"
+    "with --forced the interleaving that hangs is made to happen, with --threads on "
+    "threads\nthat really hang.\n"
     "--era is before (the default), after, patched, or what memhp run takes.\n"
     "Exit status: 3 a report, a hang or a lost update, as the era has it; 0 quiet, as "
     "the\n"
     "era has it; 1 not what the era has: it says what differs; 2 wrong options.";
 
 constexpr int exit_went_wrong = 3;  // as expected
+constexpr std::uint64_t longest_timeout_s = 1'000'000;
 
 std::string seed_text(const scenario& s) {
   return s.seed < 0 ? "-" : fmt::format("00{}", s.seed);
@@ -73,12 +78,25 @@ class scenario_command final : public command {
     app()
         .add_option("--era", era_, "whose locking the kernel has [before]")
         ->type_name("ERA");
-    app().add_flag("--forced", options_.forced, "make the bad interleaving happen");
+    CLI::Option* const forced =
+        app().add_flag("--forced", options_.forced, "make the bad interleaving happen");
+    CLI::Option* const threads =
+        app()
+            .add_flag("--threads", threads_,
+                      "on threads of the system, in a child that ends with the run")
+            ->needs(forced);
+    app()
+        .add_option("--hung-task-timeout", hung_task_timeout_,
+                    "with --threads, seconds until tasks that wait for each other are "
+                    "reported and ended [1]; 0: never, Ctrl-C ends them")
+        ->needs(threads)
+        ->type_name("SECONDS");
     app().add_flag("--validate-dev-mutex", options_.validate_dev_mutex,
                    "let the validator check dev->mutex, which kernels do not");
     app()
         .add_option("--timeline", timeline_,
                     "a Chrome trace of who held and waited for what")
+        ->excludes(threads)
         ->type_name("FILE");
   }
 
@@ -124,18 +142,55 @@ class scenario_command final : public command {
   int run(const scenario& s) {
     const lock_rules* const rules = scenario_rules(s, era_);
     if (rules == nullptr) return complain(exit_wrong_options, unknown_era(era_, true));
-    if (!fibers_work) return complain(exit_failure, no_fibers);
+    if (threads_) return run_on_threads(s, *rules);
+    if (!fibers_work)
+      return complain(exit_failure,
+                      fmt::format("{}: write --forced --threads", no_fibers));
     options_.record = !timeline_.empty();
     const auto done = run_scenario(s, *rules, options_);
     if (!done) return complain(exit_failure, done.error());
     if (options_.record && !write_timeline(s, *done))
       return complain(exit_failure, fmt::format("cannot write {}", timeline_));
-    print(*done, era_of(*rules).words);
-    if (!done->differs.empty())
+    const report_format& words = era_of(*rules).words;
+    print(*done, hung_tasks_text(done->hung, words), words);
+    return judge(s, *done);
+  }
+
+  // All of it in a child: nothing else gets rid of threads that hang.
+  int run_on_threads(const scenario& s, const lock_rules& rules) {
+    const auto parsed = parse_number(hung_task_timeout_, 0, longest_timeout_s);
+    if (!parsed)
+      return complain(exit_wrong_options,
+                      fmt::format("--hung-task-timeout '{}': {}", hung_task_timeout_,
+                                  parsed.error()));
+    const auto timeout_s = static_cast<unsigned>(*parsed);
+    const auto status = run_in_child([&] {
+      const auto done = run_scenario_on_threads(
+          s, rules,
+          {.validate_dev_mutex = options_.validate_dev_mutex,
+           .hung_task_timeout_s = timeout_s,
+           .on_stuck = [&](std::size_t tasks) { tell_of_hang(tasks, timeout_s); }});
+      if (!done) return complain(exit_failure, done.error());
+      print(*done, done->hung_text, era_of(rules).words);
+      return judge(s, *done);
+    });
+    return status ? *status : complain(exit_failure, status.error());
+  }
+
+  // Whoever has to wait for longer wants to know for what.
+  static void tell_of_hang(std::size_t tasks, unsigned timeout_s) {
+    if (timeout_s == 1) return;
+    fmt::print(stderr, "memhp scenario: {} tasks wait for each other; {}\n", tasks,
+               timeout_s == 0 ? "Ctrl-C ends them"
+                              : fmt::format("reported in {} seconds", timeout_s));
+  }
+
+  int judge(const scenario& s, const scenario_run& done) const {
+    if (!done.differs.empty())
       return complain(exit_failure, fmt::format("{} with --era {} does not behave as its "
                                                 "era says: {}",
-                                                s.name, era_, done->differs));
-    return done->went_wrong() ? exit_went_wrong : EXIT_SUCCESS;
+                                                s.name, era_, done.differs));
+    return done.went_wrong() ? exit_went_wrong : EXIT_SUCCESS;
   }
 
   bool write_timeline(const scenario& s, const scenario_run& done) const {
@@ -144,10 +199,11 @@ class scenario_command final : public command {
     return file.flush().good();
   }
 
-  static void print(const scenario_run& done, const report_format& words) {
+  static void print(const scenario_run& done, const std::string& hung_text,
+                    const report_format& words) {
     for (const lockdep_report& report : done.reports)
       fmt::print("{}\n", to_text(report, words));
-    fmt::print("{}", hung_tasks_text(done.hung, words));
+    fmt::print("{}", hung_text);
     if (!done.lost.empty()) fmt::print("{}\n", done.lost);
   }
 
@@ -155,6 +211,8 @@ class scenario_command final : public command {
   std::string name_;
   std::string era_ = "before";
   std::string timeline_;
+  std::string hung_task_timeout_ = "1";
+  bool threads_ = false;
   scenario_options options_;
 };
 

@@ -75,6 +75,7 @@ void count_release(const held_lock& lock) {
 // All that acquire_on() leaves out, from the start.
 [[gnu::noinline]] void acquire_slowly(dep_map& map, unsigned flags, unsigned subclass,
                                       const dep_map* nest, const void* ip) {
+  if ((flags & trylock_bit) == 0) about_to_try(map);
   const std::uint64_t now = mode_now();
   task* const t = self.enter(now);
   if (t == nullptr) return;
@@ -117,8 +118,8 @@ void count_release(const held_lock& lock) {
   if (ip == nullptr) ip = __builtin_return_address(0);
   const std::uint64_t now = mode_now();
   lock_class* const cls = map.known_class(subclass);
-  if (self.mode == now && cls != nullptr && nest == nullptr && (now & stat_bit) == 0)
-      [[likely]] {
+  if (self.mode == now && cls != nullptr && nest == nullptr &&
+      (now & (stat_bit | listen_bit)) == 0) [[likely]] {
     task& t = *self.current;
     const std::uint64_t key = next_key(t.key, cls->id, flags);
     if (self.place_of(key) == key &&
@@ -166,6 +167,27 @@ void acquired_on(dep_map& map) {
   lock_stat::acquired(lock->class_of().id, hold_mode_of(*lock), waited,
                       stat_access::last_cpu(map).move_here());
   stat_access::set_last_ip(map, lock->ip.load(std::memory_order_relaxed));
+}
+
+namespace {
+constinit std::atomic<listener*> listening = nullptr;
+
+// What the validator itself and its reporter lock is nobody's business.
+listener* who_listens() {
+  return self.busy ? nullptr : listening.load(std::memory_order_acquire);
+}
+}  // namespace
+
+void tell_before(const dep_map& map) {
+  if (listener* const it = who_listens()) it->before(map);
+}
+
+void tell_failed(const dep_map& map) {
+  if (listener* const it = who_listens()) it->failed(map);
+}
+
+void set_listener(listener* wanted) {
+  listening.store(wanted, std::memory_order_release);
 }
 
 }  // namespace detail

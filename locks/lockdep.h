@@ -113,11 +113,13 @@ namespace detail {
 struct task;
 class own_task;
 
-// What is on: 0 if nothing is, else an epoch with the two bits below. One word, so that
+// What is on: 0 if nothing is, else an epoch with the bits below. One word, so that
 // whoever takes a lock loads once.
-inline constexpr std::uint64_t prove_bit = 1;  // the validator
-inline constexpr std::uint64_t stat_bit = 2;   // lock_stat
-inline constexpr unsigned epoch_shift = 2;
+inline constexpr std::uint64_t prove_bit = 1;   // the validator
+inline constexpr std::uint64_t stat_bit = 2;    // lock_stat
+inline constexpr std::uint64_t listen_bit = 4;  // a listener
+inline constexpr std::uint64_t mode_bits = prove_bit | stat_bit | listen_bit;
+inline constexpr unsigned epoch_shift = 3;
 inline constinit std::atomic<std::uint64_t> mode = 0;
 
 // How, in one word: what distinguishes chains, and with it what a new one has to check.
@@ -135,6 +137,8 @@ void acquire_on(dep_map& map, unsigned flags, unsigned subclass, const dep_map* 
 void release_on(dep_map& map, const void* ip);
 void contended_on(dep_map& map, std::uint64_t since);
 void acquired_on(dep_map& map);
+void tell_before(const dep_map& map);
+void tell_failed(const dep_map& map);
 }  // namespace detail
 
 inline bool on() {
@@ -170,6 +174,31 @@ inline bool counting() {
 [[gnu::always_inline]] inline void acquired(dep_map& map) {
   if ((detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0) [[unlikely]]
     detail::acquired_on(map);
+}
+// Hears of locks before they are taken: for who makes an interleaving happen. Called by
+// the task itself, which waits as long as the call does. It takes no tracked lock.
+class listener {
+ public:
+  // The task is about to take it, or to try to.
+  virtual void before(const dep_map& map) = 0;
+  // It tried, and did not get it.
+  virtual void failed(const dep_map& map) = 0;
+
+ protected:
+  ~listener() = default;
+};
+// Null: nobody. While no other thread takes a lock.
+void set_listener(listener* wanted);
+// Around a trylock.
+[[gnu::always_inline]] inline void about_to_try(const dep_map& map) {
+  if ((detail::mode.load(std::memory_order_relaxed) & detail::listen_bit) != 0)
+      [[unlikely]]
+    detail::tell_before(map);
+}
+[[gnu::always_inline]] inline void try_failed(const dep_map& map) {
+  if ((detail::mode.load(std::memory_order_relaxed) & detail::listen_bit) != 0)
+      [[unlikely]]
+    detail::tell_failed(map);
 }
 // Something that is waited for but never held: the wait is an acquire and a release
 // (lock_map_acquire(); lock_map_release() around flushes).

@@ -223,6 +223,9 @@ struct validator {
   static validator& instance();
 };
 
+// Whom tell_before() and tell_failed() tell.
+void set_listener(listener* wanted);
+
 // validate_chain(): `task` is about to hold what is wanted, a nesting that this thread
 // has not seen. Remembers it, and reports what is wrong.
 void validate(task& t, const acquisition& wanted, std::uint64_t key);

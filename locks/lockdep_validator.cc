@@ -336,8 +336,7 @@ namespace {
 void set_bit(std::uint64_t bit, bool on) {
   validator& all = validator::instance();
   const guard hold{all.lock};
-  std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) &
-                       (detail::prove_bit | detail::stat_bit);
+  std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) & detail::mode_bits;
   // What was held before nobody looked is not known: a new epoch.
   if (bits == 0) ++all.epoch;
   bits = on ? bits | bit : bits & ~bit;
@@ -356,6 +355,11 @@ void set_lock_stat(bool on) {
   set_bit(detail::stat_bit, on);
 }
 
+void set_listener(listener* wanted) {
+  detail::set_listener(wanted);
+  set_bit(detail::listen_bit, wanted != nullptr);
+}
+
 void reset() {
   validator& all = validator::instance();
   const guard hold{all.lock};
@@ -369,8 +373,8 @@ void reset() {
   all.known.clear();
   forget_lock_classes();
   ++all.epoch;
-  const std::uint64_t bits = detail::mode.load(std::memory_order_relaxed) &
-                             (detail::prove_bit | detail::stat_bit);
+  const std::uint64_t bits =
+      detail::mode.load(std::memory_order_relaxed) & detail::mode_bits;
   if (bits != 0)
     detail::mode.store(all.epoch << detail::epoch_shift | bits,
                        std::memory_order_relaxed);

@@ -158,10 +158,15 @@ class owned_rw_lock : public owned_lock<Raw> {
       this->step_to_hold(lock_op::read_lock);
   }
   [[gnu::always_inline]] bool try_read_lock() NO_THREAD_SAFETY_ANALYSIS {
-    const bool got = controlled == nullptr
-                         ? this->lock_.raw().try_lock_shared()
-                         : this->lock_.step(lock_op::try_read_lock) != 0;
-    if (!got) return false;
+    if (controlled == nullptr) [[likely]] {
+      lockdep::about_to_try(this->map_);
+      if (!this->lock_.raw().try_lock_shared()) {
+        lockdep::try_failed(this->map_);
+        return false;
+      }
+    } else if (this->lock_.step(lock_op::try_read_lock) == 0) {
+      return false;
+    }
     lockdep::acquire(this->map_, {.read = read_kind::read, .trylock = true});
     lockdep::acquired(this->map_);
     return true;
@@ -243,7 +248,11 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
   }
   [[gnu::always_inline]] bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
     if (controlled == nullptr) [[likely]] {
-      if (!lock_.raw().try_lock()) return false;
+      lockdep::about_to_try(map_);
+      if (!lock_.raw().try_lock()) {
+        lockdep::try_failed(map_);
+        return false;
+      }
       owner_.set();
     } else if (lock_.step(lock_op::try_lock) == 0) {
       return false;

@@ -6,6 +6,7 @@
 //            the orders that it could have;
 //   forced:  the interleaving that hangs is made to happen, on fibers of one thread. "No
 //            task can run" is then a fact, and the run is taken down again.
+// run_on_threads.h forces the same interleaving on OS threads, which then really hang.
 // What an era makes of both follows from its lock_rules, and is compared with what
 // happened.
 //

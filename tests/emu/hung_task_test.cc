@@ -24,6 +24,10 @@ class HungTask : public testing::Test {
     return std::ranges::count_if(
         machine.log, [](const std::string& line) { return line.contains("INFO: task"); });
   }
+  bool logged(std::string_view text) const {
+    return std::ranges::any_of(
+        machine.log, [&](const std::string& line) { return line.contains(text); });
+  }
   void check(int at) { machine.k().hung_tasks.check(seconds{at}); }
 
   test_machine machine;
@@ -97,6 +101,50 @@ TEST_F(HungTask, NamesBothAndStopsWhenWarningsAreSpent) {
     EXPECT_EQ(reports(), 2);
   }
   for (std::thread& each : waiters) each.join();
+}
+
+// What is waited for need not be a lock: whoever waits for a flush or for the end of a
+// worker, and whoever removes a file that somebody reads.
+TEST_F(HungTask, ACompletionThatNeverComesIsReported) {
+  static constexpr lock_class_key done_key{.name = "(work_completion)", .wait_type = 0};
+  machine.k().hung_tasks.timeout_secs = 10;
+  tracked_completion done{done_key};
+  std::thread waiter{[&] {
+    pthread_setname_np(pthread_self(), "flusher");
+    done.wait();
+  }};
+  EXPECT_TRUE(blocked(1));
+  check(0);
+  check(10);
+  EXPECT_EQ(reports(), 1);
+  EXPECT_TRUE(logged("INFO: task flusher:"));
+  EXPECT_TRUE(logged("tracked_completion::wait"));
+  done.complete();
+  waiter.join();
+  EXPECT_TRUE(blocked(0));
+}
+
+TEST_F(HungTask, ADrainThatNeverEndsIsReported) {
+  static constexpr attribute busy{.name = "busy"};
+  machine.k().hung_tasks.timeout_secs = 10;
+  kobject owner;
+  kernfs_root root{nullptr};
+  const kernfs_ref dir = root.make_path("dir");
+  const kernfs_ref file = *root.create_file(*dir, busy, owner);
+  ASSERT_TRUE(file->get_active());
+  std::thread remover{[&] {
+    pthread_setname_np(pthread_self(), "remover");
+    root.remove(*dir);
+  }};
+  EXPECT_TRUE(blocked(1));
+  check(0);
+  check(10);
+  EXPECT_EQ(reports(), 1);
+  EXPECT_TRUE(logged("INFO: task remover:"));
+  EXPECT_TRUE(logged("kernfs_root::remove"));
+  file->put_active();
+  remover.join();
+  EXPECT_TRUE(blocked(0));
 }
 
 TEST_F(HungTask, TheFilesTakeWhatTheKernelTakes) {

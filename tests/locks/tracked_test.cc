@@ -54,6 +54,54 @@ TEST(TrackedMutex, TryLockFailsWhileAnotherThreadHoldsIt) {
   EXPECT_TRUE(try_elsewhere());
 }
 
+// A listener hears of a lock before it is waited for: what makes an interleaving happen.
+class recording_listener final : public lockdep::listener {
+ public:
+  recording_listener() { lockdep::set_listener(this); }
+  ~recording_listener() { lockdep::set_listener(nullptr); }
+  recording_listener(const recording_listener&) = delete;
+  recording_listener& operator=(const recording_listener&) = delete;
+
+  void before(const dep_map& map) override { heard += " " + std::string{map.name()}; }
+  void failed(const dep_map&) override { heard += " failed"; }
+  std::string heard;
+};
+
+TEST(TrackedLocks, TellAListenerBeforeTheyAreTakenOrTried) {
+  for (const bool validated : {false, true}) {
+    const recorded_reports reports;
+    lockdep::set_on(validated);
+    tracked_mutex m{some_key};
+    tracked_rw_semaphore rw{other_key};
+    recording_listener listener;
+    for (int twice = 0; twice < 2; ++twice) {
+      listener.heard.clear();
+      {
+        guard hold{m};
+        EXPECT_EQ(listener.heard, " some_lock");
+        std::thread{[&] { EXPECT_FALSE(m.try_lock()); }}.join();
+        EXPECT_EQ(listener.heard, " some_lock some_lock failed");
+        read_guard read{rw};
+        if (rw.try_lock_shared()) rw.unlock_shared();
+      }
+      EXPECT_EQ(listener.heard, " some_lock some_lock failed other_lock other_lock");
+    }
+    EXPECT_EQ(reports.count(), 0U);
+  }
+}
+
+TEST(TrackedLocks, TellNobodyOnceAListenerHasGone) {
+  tracked_mutex m{some_key};
+  std::string heard;
+  {
+    recording_listener listener;
+    guard hold{m};
+    heard = listener.heard;
+  }
+  EXPECT_EQ(heard, " some_lock");
+  guard hold{m};
+}
+
 TEST(TrackedLocks, TellTheValidatorHowTheyAreTaken) {
   const recorded_reports reports;
   tracked_mutex m{some_key};
