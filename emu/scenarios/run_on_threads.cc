@@ -22,8 +22,8 @@ constexpr std::chrono::milliseconds poll{2};
 // Everything that a thread which hangs still refers to.
 class threads_stage {
  public:
-  threads_stage(const scenario& s, const threads_options& options)
-      : s_{s}, options_{options}, tasks_{s.forced} {
+  threads_stage(const scenario& s, threads_options options)
+      : s_{s}, options_{std::move(options)}, tasks_{s.forced} {
     blocked_tasks::set_watched(true, std::chrono::nanoseconds{0});
     lockdep::set_on(false);
     lockdep::reset();
@@ -164,7 +164,9 @@ std::expected<threads_run, std::string> run_scenario_on_threads(
     run.lost = staged->what_is_lost();
   } else {
     staged->describe_hung(run);
-    (void)staged.release();
+    // Its threads sleep in there for as long as the process lives.
+    [[maybe_unused]] static threads_stage* kept = nullptr;
+    kept = staged.release();
   }
   run.differs = difference(s, rules, forced, run);
   return run;
