@@ -39,6 +39,7 @@ enum class operation : std::uint8_t {
   cache_destroy,   // kernel/debug/memhp/kmem_cache_destroy
   veto,            // an error, or none, to a memory notifier of the kernel
   interrupt,       // a signal to a worker that may be writing
+  cache_tune,      // a number to a file of a cache in kernel/slab
   count_,
 };
 inline constexpr std::size_t operation_count =

@@ -105,7 +105,8 @@ outcome performer::perform(const call& what) {
                                               sys_.cpus[what.variant % sys_.cpus.size()]),
                                   what.op == cpu_up ? "1" : "0"));
     case cache_create:
-    case cache_destroy: return cache(what.op, what.variant);
+    case cache_destroy:
+    case cache_tune: return cache(what.op, what.variant);
     case veto: return veto_changes(what.variant);
     case interrupt: threads_.interrupt(what.target); return {};
     case count_: break;
@@ -241,6 +242,8 @@ outcome performer::rebind(operation op, std::uint32_t variant) const {
 outcome performer::cache(operation op, std::uint32_t variant) const {
   if (!sys_.has_remove) return {.issued = false};
   const std::string name = fmt::format("stress_{}_{}", worker_, variant % caches_each);
+  if (op == operation::cache_tune)
+    return result_of(sys_.write(fmt::format("kernel/slab/{}/min_partial", name), "5"));
   return op == operation::cache_create
              ? result_of(sys_.write(
                    fmt::format("{}/kmem_cache_create", debug_dir),
