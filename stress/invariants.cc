@@ -165,7 +165,9 @@ void destroy_caches(const tree& sys, findings& found) {
 }  // namespace
 
 tree_snapshot snapshot_of(const tree& sys) {
-  tree_snapshot now{.ids = block_ids(sys), .open_fds = count_open_fds()};
+  tree_snapshot now{.ids = block_ids(sys),
+                    .open_fds = count_open_fds(),
+                    .iomem = sys.read("proc/iomem")};
   for (const std::uint64_t id : now.ids)
     if (line_of(sys, dir_of(id) + "/state") == "online") ++now.online_blocks;
   for (const std::string& node : nodes_of(sys, node_dir))
@@ -224,6 +226,9 @@ std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start) {
   if (found.all.empty() && now.memory_kb != start.memory_kb)
     found.add("meminfo: {} kB at the start, {} kB after everything was brought back",
               start.memory_kb, now.memory_kb);
+  if (found.all.empty() && now.iomem != start.iomem)
+    found.all.push_back({.what = "addresses are taken or free that were not at the start",
+                         .report = now.iomem});
   return found.all;
 }
 

@@ -194,8 +194,14 @@ outcome performer::hold_call(const call& what) {
     if (!slot.fd) return result_of(errno);
   }
   std::array<char, 32> text{};
+  const bool gone =
+      what.variant % 4 == 1 &&
+      faccessat(sys_.root.get(), file_of(slot.id, "state").c_str(), F_OK, 0) != 0 &&
+      errno == ENOENT;
   const ssize_t size = pread(slot.fd.get(), text.data(), text.size(), 0);
   outcome done = result_of(size < 0 ? errno : 0);
+  if (gone && done.error == 0)
+    done.complaint = fmt::format("memory{} is gone, but its open file answers", slot.id);
   if (slot.dead && done.error == 0)
     done.complaint = fmt::format("a file of the removed memory{} answers again", slot.id);
   slot.dead = slot.dead || done.error == ENODEV;
