@@ -39,9 +39,10 @@ bool parse(std::string_view line, message& into) {
   const std::size_t text = line.find(';');
   if (text == std::string_view::npos) return false;
   unsigned priority = 0;
-  const auto head = std::from_chars(line.data(), line.data() + text, priority);
+  const char* const end = line.begin() + text;
+  const auto head = std::from_chars(line.begin(), end, priority);
   if (head.ec != std::errc{} || *head.ptr != ',') return false;
-  const auto next = std::from_chars(head.ptr + 1, line.data() + text, into.number);
+  const auto next = std::from_chars(head.ptr + 1, end, into.number);
   into.severity = priority & severity_bits;
   into.text = line.substr(text + 1);
   return next.ec == std::errc{};

@@ -109,7 +109,6 @@ outcome performer::perform(const call& what) {
     case cache_tune: return cache(what.op, what.variant);
     case veto: return veto_changes(what.variant);
     case interrupt: threads_.interrupt(what.target); return {};
-    case count_: break;
   }
   return {.issued = false};
 }
