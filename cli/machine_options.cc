@@ -177,6 +177,9 @@ void machine_options::add_kernel_to(CLI::App& app) {
                "validate the order of the machine's locks; reports go to the log and to "
                "proc/kmsg; $MEMHP_LOCKDEP sets the default: on, off",
                "MODE");
+  machine.flag("--validate-dev-mutex", validate_dev_mutex_,
+               "with --lockdep on: also the order of the devices' locks, which kernels "
+               "leave out");
   machine.text(
       "--lock-stat", lock_stat_,
       "count waits and holds of the machine's locks from the start, for memhp stat "
@@ -219,6 +222,7 @@ std::expected<machine_setup, std::string> machine_options::setup() const {
   config.movable_node = movable_node_;
   config.memmap_on_memory = memmap_on_memory_;
   config.probe = !no_probe_;
+  config.validate_dev_mutex = validate_dev_mutex_;
   config.platform = read.platform(platform_);
   made.backing = read.backing(backing_);
   made.commit = read.commit(commit_);

@@ -55,6 +55,7 @@ class machine_options {
   bool movable_node_ = false;
   bool memmap_on_memory_ = false;
   bool no_probe_ = false;
+  bool validate_dev_mutex_ = false;
   std::string platform_ = "none";
   std::string backing_ = "auto";
   std::string commit_ = "online";

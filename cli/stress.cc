@@ -95,7 +95,8 @@ class stress_command final : public command {
         .add_option("--stuck", stuck_, "a call that takes longer is a finding")
         ->type_name("TIME");
     app()
-        .add_option("--max-findings", most_findings_, "end after so many")
+        .add_option("--max-findings", most_findings_,
+                    "end after so many, or so many complaints of the kernel")
         ->type_name("N");
     app().add_flag("--faults", faults_, "memory notifiers veto now and then");
   }
@@ -133,11 +134,10 @@ class stress_command final : public command {
     take(plan_.time, stress::parse_duration(time_), "--time", error);
     take(options_.stuck_after, stress::parse_duration(stuck_), "--stuck", error);
     take(plan_.seed, parse_number(seed_, 0, UINT64_MAX), "--seed", error);
-    std::uint64_t most = 0;
     constexpr std::uint64_t highest_most = 1'000'000;
-    if (take(most, parse_number(most_findings_, 1, highest_most), "--max-findings",
-             error))
-      options_.most_findings = most;
+    if (ends_at_complaints())
+      take(options_.most_findings, parse_number(most_findings_, 1, highest_most),
+           "--max-findings", error);
     take(only_, parse_list(blocks_), "--blocks", error);
     constexpr std::uint64_t most_calls = 1'000'000'000'000;
     if (!calls_.empty())
@@ -159,6 +159,9 @@ class stress_command final : public command {
     plan_.command_line = command_line();
     return {};
   }
+
+  // Looking at the log all the time costs something: not unless it was asked for.
+  bool ends_at_complaints() const { return !most_findings_.empty(); }
 
   std::string conflict() const {
     if (!tree_.empty() && !machine_arguments().empty())
@@ -262,7 +265,11 @@ class stress_command final : public command {
     const stress::tree_snapshot start = stress::snapshot_of(sys);
     std::vector<stress::finding> complaints;
     stress::run_options options = options_;
-    options.stop = [] { return asked_to_end != 0; };
+    options.stop = [&] {
+      return asked_to_end != 0 ||
+             (ends_at_complaints() &&
+              stress::complaints_since(sys, start).size() >= options_.most_findings);
+    };
     if (machine != nullptr)
       options.break_tree = [&] {
         complaints = stress::complaints_since(sys, start);
@@ -388,7 +395,7 @@ class stress_command final : public command {
       "probe=1,remove=1,online=2,offline=2,online_movable=1,switch=1,read=2,hold=1";
   std::string time_ = "10s";
   std::string stuck_ = "20s";
-  std::string most_findings_ = "32";
+  std::string most_findings_;
   std::string calls_;
   std::string seed_ = "1";
   std::string tree_;

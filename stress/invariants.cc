@@ -7,8 +7,10 @@
 #include <charconv>
 #include <chrono>
 #include <filesystem>
-#include <sstream>
+#include <iterator>
 #include <thread>
+
+#include "stress/complaints.h"
 
 namespace memhp::stress {
 namespace {
@@ -109,31 +111,6 @@ void check_memory(const tree& sys, const tree_snapshot& start, findings& found) 
               grown, blocks, block_kb);
 }
 
-// "PRIORITY,SEQUENCE,MICROSECONDS,-;TEXT": warnings since the start.
-void check_messages(const tree& sys, const tree_snapshot& start, findings& found) {
-  constexpr unsigned least_severe = 4;  // KERN_WARNING
-  std::istringstream lines{sys.read("proc/kmsg")};
-  std::string report;
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t comma = line.find(',');
-    const std::size_t text = line.find(';');
-    if (comma == std::string::npos || text == std::string::npos) continue;
-    unsigned priority = 0;
-    std::from_chars(line.data(), line.data() + comma, priority);
-    const std::uint64_t sequence = number_after(line, ",");
-    if (sequence >= start.last_message && (priority & 7U) <= least_severe)
-      report += line.substr(text + 1) + "\n";
-  }
-  if (report.empty()) return;
-  std::string headline = report.substr(0, report.find('\n'));
-  for (const std::string_view word : {"WARNING: possible", "BUG:", "INFO:", "WARNING:"})
-    if (const std::size_t at = report.find(word); at != std::string::npos) {
-      headline = report.substr(at, report.find('\n', at) - at);
-      break;
-    }
-  found.all.push_back({.what = "the kernel complains: " + headline, .report = report});
-}
-
 // The state that `block` had; 0 or the errno that stopped it.
 int restore(const tree& sys, const block_at_start& block) {
   const std::string state = dir_of(block.id) + "/state";
@@ -188,7 +165,9 @@ void destroy_caches(const tree& sys, findings& found) {
 }  // namespace
 
 tree_snapshot snapshot_of(const tree& sys) {
-  tree_snapshot now{.ids = block_ids(sys), .open_fds = count_open_fds()};
+  tree_snapshot now{.ids = block_ids(sys),
+                    .open_fds = count_open_fds(),
+                    .iomem = sys.read("proc/iomem")};
   for (const std::uint64_t id : now.ids)
     if (line_of(sys, dir_of(id) + "/state") == "online") ++now.online_blocks;
   for (const std::string& node : nodes_of(sys, node_dir))
@@ -206,9 +185,7 @@ tree_snapshot snapshot_of(const tree& sys) {
 }
 
 std::vector<finding> complaints_since(const tree& sys, const tree_snapshot& start) {
-  findings found;
-  check_messages(sys, start, found);
-  return found.all;
+  return complaints_in(sys.read("proc/kmsg"), start.last_message);
 }
 
 std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& start) {
@@ -217,7 +194,7 @@ std::vector<finding> check_invariants(const tree& sys, const tree_snapshot& star
   for (const std::uint64_t id : ids) check_block(sys, id, found);
   check_links(sys, ids, found);
   check_memory(sys, start, found);
-  check_messages(sys, start, found);
+  std::ranges::move(complaints_since(sys, start), std::back_inserter(found.all));
   if (const std::size_t fds = count_open_fds(); fds > start.open_fds)
     found.add("{} files are still open that were not at the start", fds - start.open_fds);
   return found.all;
@@ -249,6 +226,9 @@ std::vector<finding> bring_back(const tree& sys, const tree_snapshot& start) {
   if (found.all.empty() && now.memory_kb != start.memory_kb)
     found.add("meminfo: {} kB at the start, {} kB after everything was brought back",
               start.memory_kb, now.memory_kb);
+  if (found.all.empty() && now.iomem != start.iomem)
+    found.all.push_back({.what = "addresses are taken or free that were not at the start",
+                         .report = now.iomem});
   return found.all;
 }
 

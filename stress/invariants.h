@@ -19,6 +19,7 @@ struct tree_snapshot {
   std::uint64_t memory_kb = 0;     // MemTotal of all nodes
   std::uint64_t last_message = 0;  // sequence number of proc/kmsg
   std::size_t open_fds = 0;        // of this process
+  std::string iomem;               // who has which addresses
 };
 tree_snapshot snapshot_of(const tree& sys);
 

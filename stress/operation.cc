@@ -68,6 +68,7 @@ constexpr std::array<facts, operation_count> table = {{
     {.name = "cache_destroy", .errors = {ENOENT}, .interruptible = true},
     {.name = "veto", .errors = {}},
     {.name = "interrupt", .errors = {}},
+    {.name = "cache_tune", .errors = {ENOENT, ENODEV}, .interruptible = true},
 }};
 
 const facts& facts_of(operation op) {

@@ -39,10 +39,10 @@ enum class operation : std::uint8_t {
   cache_destroy,   // kernel/debug/memhp/kmem_cache_destroy
   veto,            // an error, or none, to a memory notifier of the kernel
   interrupt,       // a signal to a worker that may be writing
-  count_,
+  cache_tune,      // a number to a file of a cache in kernel/slab
 };
 inline constexpr std::size_t operation_count =
-    static_cast<std::size_t>(operation::count_);
+    static_cast<std::size_t>(operation::cache_tune) + 1;
 
 std::string_view to_string(operation op);
 std::optional<operation> operation_from(std::string_view name);

@@ -105,10 +105,10 @@ outcome performer::perform(const call& what) {
                                               sys_.cpus[what.variant % sys_.cpus.size()]),
                                   what.op == cpu_up ? "1" : "0"));
     case cache_create:
-    case cache_destroy: return cache(what.op, what.variant);
+    case cache_destroy:
+    case cache_tune: return cache(what.op, what.variant);
     case veto: return veto_changes(what.variant);
     case interrupt: threads_.interrupt(what.target); return {};
-    case count_: break;
   }
   return {.issued = false};
 }
@@ -193,8 +193,14 @@ outcome performer::hold_call(const call& what) {
     if (!slot.fd) return result_of(errno);
   }
   std::array<char, 32> text{};
+  const bool gone =
+      what.variant % 4 == 1 &&
+      faccessat(sys_.root.get(), file_of(slot.id, "state").c_str(), F_OK, 0) != 0 &&
+      errno == ENOENT;
   const ssize_t size = pread(slot.fd.get(), text.data(), text.size(), 0);
   outcome done = result_of(size < 0 ? errno : 0);
+  if (gone && done.error == 0)
+    done.complaint = fmt::format("memory{} is gone, but its open file answers", slot.id);
   if (slot.dead && done.error == 0)
     done.complaint = fmt::format("a file of the removed memory{} answers again", slot.id);
   slot.dead = slot.dead || done.error == ENODEV;
@@ -241,6 +247,8 @@ outcome performer::rebind(operation op, std::uint32_t variant) const {
 outcome performer::cache(operation op, std::uint32_t variant) const {
   if (!sys_.has_remove) return {.issued = false};
   const std::string name = fmt::format("stress_{}_{}", worker_, variant % caches_each);
+  if (op == operation::cache_tune)
+    return result_of(sys_.write(fmt::format("kernel/slab/{}/min_partial", name), "5"));
   return op == operation::cache_create
              ? result_of(sys_.write(
                    fmt::format("{}/kmem_cache_create", debug_dir),

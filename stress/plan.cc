@@ -82,7 +82,7 @@ const std::vector<worker_kind>& worker_kinds() {
       {.name = "dax", .choices = {{unbind, 1}, {bind, 1}}, .writes = true},
       {.name = "cpu", .choices = {{cpu_down, 1}, {cpu_up, 1}}, .writes = true},
       {.name = "slab",
-       .choices = {{cache_create, 1}, {cache_destroy, 1}},
+       .choices = {{cache_create, 1}, {cache_destroy, 1}, {cache_tune, 1}},
        .writes = true},
       {.name = "fault", .choices = {{veto, 1}}},
       {.name = "signal", .choices = {{interrupt, 1}}},
