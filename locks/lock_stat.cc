@@ -10,6 +10,7 @@
 #include <mutex>
 #include <span>
 
+#include "locks/class_table.h"
 #include "locks/execution.h"
 
 namespace memhp {
@@ -111,53 +112,6 @@ struct class_counters {
   }
 };
 
-// A table by class that grows by pages: entries never move, and a lookup takes no lock.
-template <class Entry>
-class class_table {
- public:
-  class_table() = default;
-  class_table(const class_table&) = delete;
-  class_table& operator=(const class_table&) = delete;
-  ~class_table() {
-    for (auto& page : pages_) delete page.load(std::memory_order_relaxed);
-  }
-
-  // Null if nobody has made it yet.
-  Entry* find(std::uint32_t index) const {
-    const page* at = pages_[index / page_size].load(std::memory_order_acquire);
-    if (at == nullptr) return nullptr;
-    return at->entries[index % page_size].load(std::memory_order_acquire);
-  }
-  Entry& make(std::uint32_t index) {
-    page& at = made(pages_[index / page_size]);
-    return made(at.entries[index % page_size]);
-  }
-
- private:
-  static constexpr std::uint32_t page_size = 256;
-  struct page {
-    std::array<std::atomic<Entry*>, page_size> entries{};
-    page() = default;
-    page(const page&) = delete;
-    page& operator=(const page&) = delete;
-    ~page() {
-      for (auto& entry : entries) delete entry.load(std::memory_order_relaxed);
-    }
-  };
-
-  template <class T>
-  static T& made(std::atomic<T*>& slot) {
-    if (T* there = slot.load(std::memory_order_acquire)) return *there;
-    auto fresh = std::make_unique<T>();
-    T* expected = nullptr;
-    if (slot.compare_exchange_strong(expected, fresh.get(), std::memory_order_acq_rel))
-      return *fresh.release();
-    return *expected;
-  }
-
-  std::array<std::atomic<page*>, lock_stat::max_classes / page_size> pages_{};
-};
-
 // Four addresses and how often each was seen. Any thread counts, in the order in which
 // they come; a fifth address is not counted, as in the kernel.
 struct point_counters {
@@ -194,16 +148,19 @@ struct class_points {
   point_counters contending;
 };
 
-using thread_counters = class_table<class_counters>;
+template <class Entry>
+using by_class = class_table<Entry, lock_stat::max_classes>;
+
+using thread_counters = by_class<class_counters>;
 
 // All threads' counters. Never destroyed: threads may still count while the process ends.
 struct registry {
   std::mutex mutex;
   std::vector<thread_counters*> threads;  // guarded by mutex
-  class_table<lock_class_stats> retired;  // of ended threads; entries guarded by mutex
+  by_class<lock_class_stats> retired;     // of ended threads; entries guarded by mutex
   std::uint32_t retired_era = 1;          // guarded by mutex
   std::uint32_t classes = 0;              // above the largest retired one; by mutex
-  class_table<class_points> points;       // synchronizes itself
+  by_class<class_points> points;          // synchronizes itself
 
   static registry& get() {
     static registry& only = *[] {

@@ -41,15 +41,20 @@ need() {
   apt-get install -q -y --no-install-recommends $missing
 }
 
-# build PRESET [TARGET...]: configures once and builds into build/PRESET.
-build() {
+# configure PRESET: makes build/PRESET ready to be built.
+configure() {
   preset=$1
-  shift
   cmake --preset "$preset" >"/tmp/memhp-cmake.$$" 2>&1 || {
     cat "/tmp/memhp-cmake.$$"
     die "cmake --preset $preset failed"
   }
   rm -f "/tmp/memhp-cmake.$$"
+}
+
+# build PRESET [TARGET...]: configures and builds into build/PRESET.
+build() {
+  configure "$1"
+  shift
   if [ $# -gt 0 ]; then
     cmake --build "build/$preset" --target "$@"
   else

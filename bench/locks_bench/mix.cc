@@ -1,5 +1,6 @@
-// How much do threads get done that read mostly and write sometimes? With empty sections
-// a lock is all that there is; with 100 turns of a loop there is something to protect.
+// How much do threads get done that read mostly and write sometimes, or only write? With
+// empty sections a lock is all that there is; with 100 turns of a loop there is something
+// to protect.
 #include <fmt/format.h>
 
 #include <array>
@@ -17,9 +18,12 @@ struct blend {
   std::uint64_t writes_in_a_thousand;
   unsigned section_turns;
 };
-constexpr std::array blends{blend{"99:1", 10, 0}, blend{"99.9:0.1", 1, 0},
+constexpr std::array blends{blend{"99:1", 10, 0},
+                            blend{"99.9:0.1", 1, 0},
                             blend{"99:1, 100 turns", 10, 100},
-                            blend{"99.9:0.1, 100 turns", 1, 100}};
+                            blend{"99.9:0.1, 100 turns", 1, 100},
+                            blend{"writes only", 1000, 0},
+                            blend{"writes only, 100 turns", 1000, 100}};
 
 // xorshift64: cheap, and different for every thread.
 class coin {
@@ -70,6 +74,14 @@ std::vector<double> measure(const conditions& when, const placement& where,
                           })};
 }
 
+// Who only writes also meets more threads than CPUs: then it matters who sleeps when.
+std::set<unsigned> team_sizes(const blend& of, const placement& where) {
+  const auto cpus = static_cast<unsigned>(where.cpus.size());
+  std::set sizes{2U, cpus};
+  if (of.writes_in_a_thousand == 1000) sizes.insert(2 * cpus);
+  return sizes;
+}
+
 std::string label(const blend& of, unsigned threads) {
   return fmt::format("{}, {} threads", of.name, threads);
 }
@@ -80,8 +92,8 @@ std::vector<cell> mixes(const conditions& when) {
   std::vector<cell> cells;
   for (const placement& where : when.ways) {
     if (where.cpus.size() < 2) continue;
-    for (const unsigned threads : std::set{2U, static_cast<unsigned>(where.cpus.size())})
-      for (const blend& of : blends)
+    for (const blend& of : blends)
+      for (const unsigned threads : team_sizes(of, where))
         for_each_lock([&]<class L>() {
           if constexpr (excluding<L>)
             cells.push_back({.question = mix_question,

@@ -36,7 +36,7 @@ std::vector<cell> short_lived(const conditions& when);
 std::vector<cell> write_pair(const conditions& when);
 // ns that a writer waits who comes every 20 us, while others read without a pause.
 std::vector<cell> writer_latency(const conditions& when);
-// Operations a second of threads that mostly read and sometimes write.
+// Operations a second of threads that mostly read and sometimes write, or only write.
 std::vector<cell> mixes(const conditions& when);
 // Writes that get through two readers whose holds overlap without a gap.
 std::vector<cell> overlapping_readers(const conditions& when);

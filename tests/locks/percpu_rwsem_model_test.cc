@@ -12,11 +12,10 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <set>
 #include <string>
-#include <unordered_set>
-#include <vector>
+
+#include "tests/locks/exhaustive_model.h"
 
 namespace memhp {
 namespace {
@@ -43,13 +42,9 @@ enum variable : std::uint8_t {
 };
 constexpr int variables = released + max_readers;
 
-struct store {
-  std::uint8_t to, value;
-};
 struct thread_of {
   std::uint8_t pc = 0, reg = 0, sum = 0, row = 0;
-  std::uint8_t buffered = 0;
-  std::array<store, 4> buffer{};
+  store_buffer buffer;
 };
 // All that distinguishes one moment from another; compared and hashed as bytes.
 struct moment {
@@ -95,7 +90,7 @@ enum writer_at : std::uint8_t {
 constexpr const char* beside = "a writer beside a reader";
 constexpr const char* for_ever = "somebody sleeps for ever";
 
-class model {
+class model final : public exhaustive_model<moment> {
  public:
   model(int readers, bool asymmetric, lock_state start, barriers on)
       : readers_{readers}, asymmetric_{asymmetric}, on_{on} {
@@ -103,84 +98,44 @@ class model {
     for (int i = readers; i < max_readers; ++i) now_.threads[reader(i)].pc = r_end;
   }
 
-  // What can go wrong: the kinds of it.
-  std::set<std::string> explore() {
-    std::set<std::string> wrong;
-    std::vector<moment> todo{now_};
-    remember(now_);
-    while (!todo.empty()) {
-      const moment from = todo.back();
-      todo.pop_back();
-      bool moved = false;
-      for (std::size_t t = 0; t < from.threads.size(); ++t) {
-        for (const bool flush : {false, true}) {
-          now_ = from;
-          if (!(flush ? flush_one(now_.threads[t]) : step(t))) continue;
-          moved = true;
-          if (both_inside()) wrong.insert(beside);
-          if (remember(now_)) todo.push_back(now_);
-        }
-      }
-      if (!moved && !all_ended(from)) wrong.insert(for_ever);
-    }
-    return wrong;
-  }
-  std::size_t moments() const { return seen_.size(); }
-
  private:
   static std::size_t reader(int i) { return static_cast<std::size_t>(i); }
   static constexpr std::size_t writer = max_readers;
 
-  bool remember(const moment& m) {
-    std::string bytes(sizeof m, '\0');
-    std::memcpy(bytes.data(), &m, sizeof m);
-    return seen_.insert(std::move(bytes)).second;
-  }
-  bool both_inside() const {
-    if (now_.threads[writer].pc != w_inside) return false;
+  const char* broken() const override {
+    if (now_.threads[writer].pc != w_inside) return nullptr;
     for (int i = 0; i < readers_; ++i)
-      if (now_.threads[reader(i)].pc == r_inside) return true;
-    return false;
+      if (now_.threads[reader(i)].pc == r_inside) return beside;
+    return nullptr;
   }
-  static bool all_ended(const moment& m) {
+  bool all_ended() const override {
     for (std::size_t t = 0; t < writer; ++t)
-      if (m.threads[t].pc != r_end) return false;
-    return m.threads[writer].pc == w_end;
+      if (now_.threads[t].pc != r_end) return false;
+    return now_.threads[writer].pc == w_end;
   }
 
-  bool flush_one(thread_of& t) {
-    if (t.buffered == 0) return false;
-    now_.memory[t.buffer[0].to] = t.buffer[0].value;
-    for (int i = 1; i < t.buffered; ++i) t.buffer[i - 1] = t.buffer[i];
-    t.buffer[--t.buffered] = {};
-    return true;
+  std::uint8_t load(const thread_of& t, int from) const {
+    return t.buffer.load(now_.memory, from);
   }
   void flush_all() {
-    for (thread_of& t : now_.threads)
-      while (flush_one(t)) {
-      }
-  }
-  std::uint8_t load(const thread_of& t, int from) const {
-    for (int i = t.buffered; i-- > 0;)
-      if (t.buffer[i].to == from) return t.buffer[i].value;
-    return now_.memory[from];
-  }
-  static void put(thread_of& t, int to, std::uint8_t value) {
-    t.buffer[t.buffered++] = {static_cast<std::uint8_t>(to), value};
+    for (thread_of& t : now_.threads) t.buffer.flush(now_.memory);
   }
   // A fence, or a locked instruction: not before the buffer is empty.
   static bool may_pass(const thread_of& t, bool fence) {
-    return !fence || t.buffered == 0;
+    return !fence || t.buffer.is_empty();
   }
 
-  bool step(std::size_t t) {
+  bool step(std::size_t t, bool flush) override {
+    if (flush) return now_.threads[t].buffer.flush_one(now_.memory);
     return t == writer ? write_step(now_.threads[t])
                        : read_step(now_.threads[t], static_cast<int>(t));
   }
 
   bool read_step(thread_of& t, int row) {
     switch (t.pc) {
-      case r_count: put(t, acquired + row, 1); break;
+      case r_count:
+        if (!t.buffer.put(acquired + row, 1)) return false;
+        break;
       case r_look: t.pc = load(t, state) == idle ? r_inside : r_fence; return true;
       case r_fence:
         if (!may_pass(t, on_.a_fence)) return false;
@@ -189,7 +144,9 @@ class model {
         t.pc = load(t, state) == blocked ? r_back_out : r_inside;
         return true;
       case r_inside: break;
-      case r_leave: put(t, released + row, 1); break;
+      case r_leave:
+        if (!t.buffer.put(released + row, 1)) return false;
+        break;
       case r_see: t.pc = load(t, state) == idle ? r_end : r_leave_fence; return true;
       case r_leave_fence:
         if (!may_pass(t, !asymmetric_ && on_.g_fence)) return false;
@@ -205,7 +162,9 @@ class model {
         if (!wake_sleeper(t)) return false;
         t.pc = r_end;
         return true;
-      case r_back_out: put(t, released + row, 1); break;
+      case r_back_out:
+        if (!t.buffer.put(released + row, 1)) return false;
+        break;
       case r_back_out_fence:
         if (!may_pass(t, on_.g_wake_fence)) return false;
         break;
@@ -217,7 +176,7 @@ class model {
 
   bool wake_sleeper(const thread_of& t) {
     if (load(t, sleeps) == 0) return true;
-    if (t.buffered != 0) return false;  // an exchange
+    if (!t.buffer.is_empty()) return false;  // an exchange
     if (now_.memory[sleeps] != 0) now_.asleep = false;
     now_.memory[sleeps] = 0;
     return true;
@@ -238,7 +197,7 @@ class model {
   bool write_step(thread_of& t) {
     switch (t.pc) {
       case w_block:
-        if (t.buffered != 0) return false;
+        if (!t.buffer.is_empty()) return false;
         t.reg = now_.memory[state];
         now_.memory[state] = blocked;
         break;
@@ -251,7 +210,9 @@ class model {
       case w_sleep_barrier:
         if (t.reg == fenced && asymmetric_ && on_.h_membarrier) flush_all();
         break;
-      case w_say: put(t, sleeps, 1); break;
+      case w_say:
+        if (!t.buffer.put(sleeps, 1)) return false;
+        break;
       case w_say_fence:
         if (!may_pass(t, on_.h_fence)) return false;
         break;
@@ -268,7 +229,7 @@ class model {
 
   // futex(2) compares and queues in one step, after a barrier of its own.
   bool sleep_step(thread_of& t) {
-    if (t.buffered != 0 || now_.asleep) return false;
+    if (!t.buffer.is_empty() || now_.asleep) return false;
     if (now_.memory[sleeps] == 1 && t.sum != 0) {
       now_.asleep = true;
       t.sum = 0;  // has slept; goes on when woken
@@ -281,8 +242,6 @@ class model {
   const int readers_;
   const bool asymmetric_;
   const barriers on_;
-  moment now_{};
-  std::unordered_set<std::string> seen_;
 };
 
 struct setting {
@@ -305,7 +264,7 @@ class PercpuRwsemModel : public testing::TestWithParam<setting> {};
 TEST_P(PercpuRwsemModel, HasNoBadInterleaving) {
   const auto& [name, readers, asymmetric, start] = GetParam();
   model all{readers, asymmetric, start, {}};
-  EXPECT_THAT(all.explore(), testing::IsEmpty());
+  EXPECT_THAT(all.explore(for_ever), testing::IsEmpty());
   EXPECT_GT(all.moments(), 100U);  // it did explore
 }
 INSTANTIATE_TEST_SUITE_P(Of, PercpuRwsemModel, testing::ValuesIn(settings),
@@ -314,7 +273,7 @@ INSTANTIATE_TEST_SUITE_P(Of, PercpuRwsemModel, testing::ValuesIn(settings),
 std::set<std::string> found_without(bool barriers::* which, const setting& in) {
   barriers on;
   on.*which = false;
-  return model{in.readers, in.asymmetric, in.start, on}.explore();
+  return model{in.readers, in.asymmetric, in.start, on}.explore(for_ever);
 }
 
 TEST(PercpuRwsemModelWithout, TheFenceOfAReaderAWriterComesIn) {

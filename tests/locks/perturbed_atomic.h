@@ -36,6 +36,10 @@ class perturbed_atomic {
   constexpr perturbed_atomic() = default;
   constexpr perturbed_atomic(T value) : value_{value} {}  // NOLINT: as std::atomic
 
+  T operator=(T value) {  // NOLINT: as std::atomic
+    store(value);
+    return value;
+  }
   T load(order o = strongest) const {
     perturb();
     return value_.load(o);

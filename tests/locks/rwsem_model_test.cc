@@ -12,12 +12,10 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <set>
 #include <string>
-#include <unordered_set>
-#include <utility>
-#include <vector>
+
+#include "tests/locks/exhaustive_model.h"
 
 namespace memhp {
 namespace {
@@ -57,52 +55,25 @@ struct moment {
   std::uint8_t mutex = 0;  // 1 + who has it
   std::uint8_t length = 0;
   std::array<std::uint8_t, max_tasks> line{};  // the queue
-  std::array<task_of, max_tasks> tasks{};
+  std::array<task_of, max_tasks> threads{};
 };
 
 constexpr const char* beside = "a writer beside somebody";
 constexpr const char* for_ever = "somebody sleeps for ever";
 
-class rwsem_model {
+class rwsem_model final : public exhaustive_model<moment> {
  public:
   // One letter for each task: w writes, r reads.
   rwsem_model(std::string_view tasks, switches on) : on_{on} {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-      now_.tasks[i].pc = arrive;
-      now_.tasks[i].writes = tasks[i] == 'w';
+      now_.threads[i].pc = arrive;
+      now_.threads[i].writes = tasks[i] == 'w';
     }
   }
-
-  std::set<std::string> explore() {
-    std::set<std::string> wrong;
-    std::vector<moment> todo{now_};
-    remember();
-    while (!todo.empty()) {
-      const moment from = todo.back();
-      todo.pop_back();
-      bool moved = false;
-      for (std::uint8_t t = 0; t < max_tasks; ++t)
-        for (const bool lucky : {false, true}) {
-          now_ = from;
-          if (!step(t, lucky)) continue;
-          moved = true;
-          if (is_broken()) wrong.insert(beside);
-          if (remember()) todo.push_back(now_);
-        }
-      if (!moved && !all_ended(from)) wrong.insert(for_ever);
-    }
-    return wrong;
-  }
-  std::size_t moments() const { return seen_.size(); }
 
  private:
-  bool remember() {
-    std::string bytes(sizeof now_, '\0');
-    std::memcpy(bytes.data(), &now_, sizeof now_);
-    return seen_.insert(std::move(bytes)).second;
-  }
-  static bool all_ended(const moment& m) {
-    for (const task_of& t : m.tasks)
+  bool all_ended() const override {
+    for (const task_of& t : now_.threads)
       if (t.pc != ended) return false;
     return true;
   }
@@ -111,11 +82,11 @@ class rwsem_model {
     return t.pc == inside || t.pc == leave ||
            ((t.pc == sleep || t.pc == look) && t.word == is_granted);
   }
-  bool is_broken() const {
+  const char* broken() const override {
     int writers = 0, readers = 0;
-    for (const task_of& t : now_.tasks)
+    for (const task_of& t : now_.threads)
       if (holds(t)) ++(t.writes != 0 ? writers : readers);
-    return writers > 1 || (writers == 1 && readers != 0);
+    return writers > 1 || (writers == 1 && readers != 0) ? beside : nullptr;
   }
 
   static bool is_free(std::uint8_t seen) {
@@ -129,8 +100,9 @@ class rwsem_model {
   void clear(int bits) { now_.state = static_cast<std::uint8_t>(now_.state & ~bits); }
 
   // `lucky`: a spin that finds what it waits for ends; otherwise it gives up.
-  bool step(std::uint8_t me, bool lucky) {
-    task_of& t = now_.tasks[me];
+  bool step(std::size_t which, bool lucky) override {
+    const auto me = static_cast<std::uint8_t>(which);
+    task_of& t = now_.threads[me];
     if (lucky && t.pc != spin) return false;
     switch (t.pc) {
       case arrive: arrives(t); return true;
@@ -205,7 +177,7 @@ class rwsem_model {
   }
   void looks(task_of& t) {
     if (on_.a_looks) {
-      if (now_.length != 0 && &now_.tasks[now_.line[0]] == &t)
+      if (now_.length != 0 && &now_.threads[now_.line[0]] == &t)
         grant();
       else if ((t.seen & handoff) != 0 || is_free(t.seen))
         serve();
@@ -260,17 +232,17 @@ class rwsem_model {
     }
     if ((now_.state & called) != 0) return;
     set(called);
-    now_.tasks[now_.line[0]].word = is_called;
+    now_.threads[now_.line[0]].word = is_called;
   }
   bool grant() {
-    const task_of& first = now_.tasks[now_.line[0]];
+    const task_of& first = now_.threads[now_.line[0]];
     if (!may_enter(first, now_.state)) return false;
     std::size_t run = 1;
     if (first.writes == 0)
-      while (run < now_.length && now_.tasks[now_.line[run]].writes == 0) ++run;
+      while (run < now_.length && now_.threads[now_.line[run]].writes == 0) ++run;
     clear(called | handoff | (run == now_.length ? queued : 0));
     for (std::size_t i = 0; i < run; ++i) {
-      task_of& granted = now_.tasks[now_.line[i]];
+      task_of& granted = now_.threads[now_.line[i]];
       add(granted.writes != 0 ? writer : reader);
       granted.word = is_granted;
     }
@@ -281,21 +253,19 @@ class rwsem_model {
   }
 
   const switches on_;
-  moment now_{};
-  std::unordered_set<std::string> seen_;
 };
 
 std::set<std::string> wrong(switches on) {
   std::set<std::string> all;
   for (const char* tasks : {"ww", "wr", "www", "wwr", "wrr", "wwrr", "wwwr"})
-    all.merge(rwsem_model{tasks, on}.explore());
+    all.merge(rwsem_model{tasks, on}.explore(for_ever));
   return all;
 }
 
 TEST(RwSemaphoreModel, NobodyComesInBesideAWriterAndNobodySleepsForEver) {
   EXPECT_THAT(wrong({}), testing::IsEmpty());
   rwsem_model four{"wwrr", {}};
-  four.explore();
+  four.explore(for_ever);
   EXPECT_GT(four.moments(), 1000U);  // it did explore
 }
 TEST(RwSemaphoreModelWithout, TheLookOfWhoQueuesSomebodySleepsForEver) {
