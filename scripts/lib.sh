@@ -11,9 +11,9 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 # All from Debian 12.
 build_packages="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libnuma-dev
   libboost-dev libboost-context-dev libfmt-dev libspdlog-dev libcli11-dev
-  nlohmann-json3-dev"
+  nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
 demo_packages="util-linux numactl hwloc-nox graphviz"
-test_packages="libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19
+test_packages="clang-19 clang-tidy-19
   clang-format-19 stress-ng attr procps python3 daxctl"
 
 # Locks that bench/locks_bench compares ours with; it does without those that are missing.
