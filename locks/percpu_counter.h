@@ -68,10 +68,16 @@ void add_to_thread_row(std::byte* row0);
 // false if it is not 0. Between 1: and 2: the kernel sends the thread to 4: if it takes
 // the CPU away; the increment is the last instruction, so then nothing has happened yet
 // and the sequence begins anew. The look comes after the sequence.
+//
+// The scratch register is an output that is written early, not a clobber, and the look a
+// flag, not a jump: gcc 12 has once put the gate's address into a register that an
+// `asm goto` clobbered, and that function's readers did not see writers.
 template <std::size_t Offset>
 [[gnu::always_inline]] inline bool add_to_cpu_row(
     std::ptrdiff_t rseq, std::byte* row0, const std::atomic<std::uint32_t>& gate) {
-  asm goto(
+  std::uintptr_t scratch = 0;
+  bool open = false;
+  asm volatile(
       ".pushsection __rseq_cs, \"aw?\"\n\t"
       ".balign 32\n"
       "3:\n\t"
@@ -79,38 +85,36 @@ template <std::size_t Offset>
       ".quad 1f, 2f - 1f, 4f\n\t"  // start, length, where to go on
       ".popsection\n"
       "5:\n\t"
-      "leaq 3b(%%rip), %%rax\n\t"
-      "movq %%rax, %%fs:8(%[rseq])\n"  // rseq->rseq_cs
+      "leaq 3b(%%rip), %[scratch]\n\t"
+      "movq %[scratch], %%fs:8(%[rseq])\n"  // rseq->rseq_cs
       "1:\n\t"
-      "movl %%fs:4(%[rseq]), %%eax\n\t"  // rseq->cpu_id
-      "shlq %[shift], %%rax\n\t"
-      // Not incq (row0, rax): CPUs that forward a store to the next load by renaming, at
-      // no cost, do so for one base register only. It halves the time of a pair there.
-      "addq %[row0], %%rax\n\t"
-      "incq %c[offset](%%rax)\n"
+      "movl %%fs:4(%[rseq]), %k[scratch]\n\t"  // rseq->cpu_id
+      "shlq %[shift], %[scratch]\n\t"
+      // Not incq (row0, scratch): CPUs that forward a store to the next load by renaming,
+      // at no cost, do so for one base register only. It halves the time of a pair there.
+      "addq %[row0], %[scratch]\n\t"
+      "incq %c[offset](%[scratch])\n"
       "2:\n\t"
       "cmpl $0, %[gate]\n\t"
-      "jne %l[closed]\n\t"
       ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
       ".byte 0x0f, 0xb9, 0x3d\n\t"  // the kernel wants the signature before 4:
       ".long %c[signature]\n"
       "4:\n\t"
       "jmp 5b\n\t"
       ".popsection\n\t"
-      :
+      : [scratch] "=&r"(scratch), "=@ccz"(open)
       : [rseq] "r"(rseq), [row0] "r"(row0), [gate] "m"(gate), [offset] "i"(Offset),
         [shift] "i"(percpu_row_shift), [signature] "i"(RSEQ_SIG)
-      : "memory", "cc", "rax"
-      : closed);
-  return true;
-closed:
-  return false;
+      : "memory");
+  return open;
 }
 #elif MEMHP_RSEQ
 // The same for aarch64: the store commits, and is a release.
 template <std::size_t Offset>
 [[gnu::always_inline]] inline bool add_to_cpu_row(
     std::ptrdiff_t rseq, std::byte* row0, const std::atomic<std::uint32_t>& gate) {
+  std::uintptr_t place = 0;
+  std::uint64_t count = 0;
   asm volatile(
       ".pushsection __rseq_cs, \"aw?\"\n\t"
       ".balign 32\n"
@@ -119,26 +123,26 @@ template <std::size_t Offset>
       ".quad 1f, 2f - 1f, 4f\n\t"
       ".popsection\n"
       "5:\n\t"
-      "adrp x16, 3b\n\t"
-      "add x16, x16, :lo12:3b\n\t"
-      "str x16, [%[rseq], 8]\n"
+      "adrp %[place], 3b\n\t"
+      "add %[place], %[place], :lo12:3b\n\t"
+      "str %[place], [%[rseq], 8]\n"
       "1:\n\t"
-      "ldr w16, [%[rseq], 4]\n\t"
-      "add x16, %[word], x16, lsl %c[shift]\n\t"
-      "ldr x17, [x16]\n\t"
-      "add x17, x17, 1\n\t"
-      "stlr x17, [x16]\n"
+      "ldr %w[place], [%[rseq], 4]\n\t"
+      "add %[place], %[word], %[place], lsl %c[shift]\n\t"
+      "ldr %[count], [%[place]]\n\t"
+      "add %[count], %[count], 1\n\t"
+      "stlr %[count], [%[place]]\n"
       "2:\n\t"
       ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
       ".long %c[signature]\n"
       "4:\n\t"
       "b 5b\n\t"
       ".popsection\n\t"
-      :
+      : [place] "=&r"(place), [count] "=&r"(count)
       : [rseq] "r"(static_cast<char*>(__builtin_thread_pointer()) + rseq),
         [word] "r"(row0 + Offset), [shift] "i"(percpu_row_shift),
         [signature] "i"(RSEQ_SIG)
-      : "memory", "x16", "x17");
+      : "memory");
   return gate.load(std::memory_order_acquire) == 0;
 }
 #endif

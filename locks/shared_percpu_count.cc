@@ -44,54 +44,50 @@ struct rseq* this_thread_rseq() {
 
 enum class outcome : std::uint8_t { added, interrupted, no_entry };
 
-// One try. The increment is the last instruction of the sequence, its commit: before it
-// nothing has happened, and the kernel lets the thread go on at 4: after it we are out.
-// A thread without rseq has cpu_id -1, as unsigned beyond every limit.
-[[gnu::always_inline]] inline outcome try_add(struct rseq* self, std::uint64_t* column,
-                                              unsigned cpus) {
+// Adds 1 in the row of this CPU; false if this thread has no number of one. When the
+// kernel takes the CPU away between 1: and 2: it lets the thread go on at 4:, and the
+// sequence begins anew: the increment is the last instruction, before it nothing has
+// happened. A thread without rseq has cpu_id -1, as unsigned beyond every limit.
+[[gnu::always_inline]] inline bool add_to_cpu_row(struct rseq* self,
+                                                  std::uint64_t* column, unsigned cpus) {
   constexpr unsigned shift =
       std::countr_zero(percpu_row::percpu_stride * sizeof(percpu_pair));
-  asm volatile goto(
+  std::uintptr_t scratch = 0;
+  bool known = false;
+  asm volatile(
       ".pushsection __rseq_cs, \"aw\"\n\t"
       ".balign 32\n"
       "3:\n\t"
       ".long 0, 0\n\t"             // version, flags
       ".quad 1f, 2f - 1f, 4f\n\t"  // start, length, where to go on when interrupted
-      ".popsection\n\t"
-      "leaq 3b(%%rip), %%rax\n\t"
-      "movq %%rax, %[cs]\n"
+      ".popsection\n"
+      "5:\n\t"
+      "leaq 3b(%%rip), %[scratch]\n\t"
+      "movq %[scratch], %[cs]\n"
       "1:\n\t"
-      "movl %[cpu], %%eax\n\t"
-      "cmpl %[cpus], %%eax\n\t"
-      "jae %l[no_entry]\n\t"
-      "shlq %[shift], %%rax\n\t"
-      "incq (%[column], %%rax)\n"
+      "movl %[cpu], %k[scratch]\n\t"
+      "cmpl %[cpus], %k[scratch]\n\t"
+      "jae 6f\n\t"
+      "shlq %[shift], %[scratch]\n\t"
+      "incq (%[column], %[scratch])\n"
       "2:\n\t"
+      "movb $1, %[known]\n"
+      "6:\n\t"
       ".pushsection __rseq_failure, \"ax\"\n\t"
       ".byte 0x0f, 0xb9, 0x3d\n\t"  // the signature that the kernel wants before 4:
       ".long %c[signature]\n"
       "4:\n\t"
-      "jmp %l[interrupted]\n\t"
+      "jmp 5b\n\t"
       ".popsection\n\t"
-      :
-      : [cs] "m"(self->rseq_cs), [cpu] "m"(self->cpu_id), [cpus] "r"(cpus),
-        [column] "r"(column), [signature] "i"(RSEQ_SIG), [shift] "i"(shift)
-      : "memory", "cc", "rax"
-      : interrupted, no_entry);
-  return outcome::added;
-interrupted:
-  return outcome::interrupted;
-no_entry:
-  return outcome::no_entry;
+      : [scratch] "=&r"(scratch), [known] "+&q"(known), [cs] "=m"(self->rseq_cs)
+      : [cpu] "m"(self->cpu_id), [cpus] "r"(cpus), [column] "r"(column),
+        [signature] "i"(RSEQ_SIG), [shift] "i"(shift)
+      : "memory", "cc");
+  return known;
 }
 
 bool rseq_add(const percpu_row& row, counter which) {
-  struct rseq* const self = this_thread_rseq();
-  std::uint64_t* const column = &word(row.row[0], which);
-  while (true) {
-    const outcome what = try_add(self, column, row.cpus);
-    if (what != outcome::interrupted) return what == outcome::added;
-  }
+  return add_to_cpu_row(this_thread_rseq(), &word(row.row[0], which), row.cpus);
 }
 
 #else
