@@ -42,24 +42,31 @@ std::int64_t kmsg_ring::now_usec() const {
 void kmsg_ring::print(log_level level, std::string_view text) {
   const std::int64_t usec = now_usec();
   guard hold{lock_};
+  std::deque<record>& records = level == log_level::info ? information_ : warnings_;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
-    records_.push_back(
+    records.push_back(
         {.level = level, .seq = next_seq_++, .usec = usec, .text = std::string{line}});
-    if (records_.size() > kept) records_.pop_front();
+    if (records.size() > kept) records.pop_front();
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
 }
 
 std::string kmsg_ring::text() const {
   std::string all;
-  guard hold{lock_};
-  for (const record& each : records_) {
+  const auto append = [&all](const record& each) {
     fmt::format_to(std::back_inserter(all), "{},{},{},-;",
                    static_cast<unsigned>(each.level), each.seq, each.usec);
     append_escaped(all, each.text);
     all += '\n';
+  };
+  guard hold{lock_};
+  auto warning = warnings_.begin();
+  for (const record& each : information_) {
+    while (warning != warnings_.end() && warning->seq < each.seq) append(*warning++);
+    append(each);
   }
+  std::for_each(warning, warnings_.end(), append);
   return all;
 }
 

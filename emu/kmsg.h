@@ -1,7 +1,9 @@
 // The kernel's log: what pr_info() and friends said, kept for whoever reads it.
 //
 // Thread safety: any thread. A leaf: takes no other lock while it holds its own.
-// Mirrors the record format of /dev/kmsg (Documentation/ABI/testing/dev-kmsg, 6.1).
+// Mirrors the record format of /dev/kmsg (Documentation/ABI/testing/dev-kmsg, 6.1). Other
+// than there, information makes no room in warnings: each lock report is printed once,
+// and somebody's loop of mistakes must not wash it away.
 #pragma once
 
 #include <time.h>
@@ -22,12 +24,12 @@ enum class log_level : std::uint8_t { error = 3, warning = 4, info = 6 };
 class kmsg_ring {
  public:
   using clock_fn = struct timespec (*)();
-  static constexpr std::size_t kept = 4096;  // records
+  static constexpr std::size_t kept = 4096;  // records, and as many warnings and errors
 
   // Times count from now on; without a clock they stay 0.
   explicit kmsg_ring(clock_fn clock);
 
-  // A record for each line of `text`; the oldest ones make room.
+  // A record for each line of `text`; the oldest ones of its sort make room.
   void print(log_level level, std::string_view text);
 
   // Every record kept, oldest first: "PRIORITY,SEQUENCE,MICROSECONDS,-;TEXT". A gap in
@@ -49,7 +51,9 @@ class kmsg_ring {
   static constexpr lock_class_key lock_key{.name = "logbuf_lock"};
   mutable tracked_mutex lock_{lock_key};
   std::uint64_t next_seq_ GUARDED_BY(lock_) = 0;
-  std::deque<record> records_ GUARDED_BY(lock_);
+  // In the order of their numbers.
+  std::deque<record> information_ GUARDED_BY(lock_);
+  std::deque<record> warnings_ GUARDED_BY(lock_);
 };
 
 }  // namespace memhp

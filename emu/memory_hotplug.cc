@@ -31,11 +31,7 @@ result<> register_memory_resource(kernel& k, phys_range range, std::string_view 
   if (range.start.value >= limit || range.size > limit - range.start.value)
     return fail(errc::argument_list_too_long);
   if (range.end().value > k.config.max_memory) return fail(errc::file_exists);
-  if (auto ok = k.iomem.request(range, name); !ok) {
-    k.printk(fmt::format("{} resource {} cannot be added", name, mem_range(range)));
-    return ok;
-  }
-  return {};
+  return k.iomem.request(range, name);  // a failure is worth a pr_debug() there
 }
 
 result<> check_hotplug_memory_range(const kernel& k, phys_range range) {

@@ -44,5 +44,15 @@ TEST(Kmsg, OldRecordsMakeRoom) {
   EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(text, '\n')), kmsg_ring::kept);
 }
 
+TEST(Kmsg, InformationMakesNoRoomInWarnings) {
+  kmsg_ring ring{nullptr};
+  ring.print(log_level::info, "booted");
+  ring.print(log_level::warning, "a report");
+  for (std::size_t i = 0; i < kmsg_ring::kept; ++i) ring.print(log_level::info, "x");
+  EXPECT_THAT(ring.text(), StartsWith("4,1,0,-;a report\n6,2,0,-;x\n"));
+  ring.print(log_level::error, "oops");
+  EXPECT_THAT(ring.text(), EndsWith(",-;x\n3,4098,0,-;oops\n"));
+}
+
 }  // namespace
 }  // namespace memhp
