@@ -6,8 +6,9 @@ namespace memhp {
 namespace {
 
 // The kernel repeats an open at once; an older ticket belongs to a thread that was
-// killed in between, or whose second open failed before it came here.
-constexpr auto ticket_life = std::chrono::seconds{1};
+// killed in between, or whose second open failed before it came here. On a host with
+// thousands of openers the second open may come after seconds.
+constexpr auto ticket_life = std::chrono::seconds{30};
 
 }  // namespace
 
