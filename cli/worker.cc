@@ -181,6 +181,10 @@ class worker {
             [&work](unsigned ms, std::function<void()> function) {
               work.run_after(std::chrono::milliseconds{ms}, std::move(function));
             },
+        .pause =
+            [](unsigned ms) {
+              std::this_thread::sleep_for(std::chrono::milliseconds{ms});
+            },
         .now =
             [] {
               struct timespec now{};

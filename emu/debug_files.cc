@@ -65,6 +65,16 @@ proc           the files of the tree's proc/: lockdep, lockdep_chains, lockdep_s
                sys/kernel/lock_stat, 1 counts waits and holds of locks.
 help           this text.
 
+Faults, each a directory with the files of the kernel's fault injection: probability (in
+percent), interval (only every so many chances are drawn for) and times (so often, then no
+more; -1 for ever; 1 at first).
+fail_populate  the host has no memory for a block that goes online: ENOMEM.
+fail_notifier  the notifiers of memory veto online or offline with `error`, -1 (EPERM) at
+               first.
+slow_populate  the host takes delay_ms milliseconds (at most 10000) to give a block.
+slow_migrate   the pages of a block take as long to move: it waits in going-offline, or
+               until a signal comes.
+
 Errors are injected as on a kernel with notifier error injection: write a negative errno
 to ../notifier-error-inject/memory/actions/MEM_GOING_{ONLINE,OFFLINE}/error; 0 ends it.
 )";

@@ -21,6 +21,7 @@
 #include "blocks/numa_topology.h"
 #include "blocks/phys_memory.h"
 #include "emu/cpu_hotplug.h"
+#include "emu/fault_injection.h"
 #include "emu/hotplug_locks.h"
 #include "emu/hung_task.h"
 #include "emu/kernfs.h"
@@ -72,6 +73,7 @@ struct kernel {
   machine_stats& stats;
   const std::function<void(const std::string&)> log;
   const std::function<void(unsigned ms, std::function<void()>)> after;  // may be null
+  const std::function<void(unsigned ms)> pause;                         // may be null
   const numa_topology topology;
   std::vector<std::unique_ptr<pglist_data>> nodes;  // every possible node, by number
 
@@ -93,6 +95,7 @@ struct kernel {
   tracked_wait_queue migrate_waitq{"migrate_waitq"};
   resource_tree iomem;
   memory_hotplug_parameters parameters;
+  fault_points faults;
   atomic_cell<online_type> auto_online{"mhp_default_online_type", online_type::offline};
   static constexpr lock_class_key hugetlb_lock_key{.name = "hugetlb_lock"};
   tracked_mutex hugetlb_lock{hugetlb_lock_key};  // outside memory_blocks_lock
@@ -112,6 +115,7 @@ struct kernel {
   std::unique_ptr<slab_allocator> slab;
   std::unique_ptr<acpi_memhotplug> acpi;
   std::unique_ptr<debug_files> debug;
+  std::unique_ptr<fault_files> debug_faults;
   std::unique_ptr<memtrace> trace;  // kernel/debug/powerpc/memtrace
   std::unique_ptr<slab_debug_files> slab_debug;
   std::unique_ptr<proc_files> proc;

@@ -86,6 +86,7 @@ kernel::kernel(machine_config c, machine_environment environment)
       stats{environment.stats != nullptr ? *environment.stats : own_stats},
       log{std::move(environment.printk)},
       after{std::move(environment.after)},
+      pause{std::move(environment.pause)},
       topology{*make_numa_topology(topology_spec(config))},
       nodes{make_nodes(topology)},
       locks{config.rules},
@@ -105,6 +106,7 @@ kernel::kernel(machine_config c, machine_environment environment)
   memory_dir = std::make_unique<memory_subsystem>(*this);
   acpi = std::make_unique<acpi_memhotplug>(*this);
   debug = std::make_unique<debug_files>(*this);
+  debug_faults = std::make_unique<fault_files>(*this);
   trace = std::make_unique<memtrace>(*this);
   slab_debug = std::make_unique<slab_debug_files>(*this);
   proc = std::make_unique<proc_files>(*this);

@@ -85,6 +85,8 @@ struct machine_environment {
   // Runs a function after so many milliseconds, as a timer would, with no lock held; it
   // may be forgotten when the machine ends. Null: never.
   std::function<void(unsigned ms, std::function<void()>)> after;
+  // Returns after so many milliseconds, for injected delays. Null: there are none.
+  std::function<void(unsigned ms)> pause;
   kernfs_root::clock_fn now = nullptr;
   // Told every uevent: "add@/devices/..." and its KEY=value lines, newline separated.
   std::function<void(const std::string&)> uevent;

@@ -146,6 +146,7 @@ result<> isolate_page_range(kernel& k, const memory_block& block) {
 
 // Moves what is in use elsewhere; a pinned page cannot be moved until it is let go.
 result<> migrate_pages(kernel& k, memory_block& block, task& by) {
+  k.faults.before_migrate(k, by);
   by.wait_interruptible(k.migrate_waitq, [&] {
     return k.pages.count(block.range, page_flag::pinned) == 0;
   });
@@ -218,10 +219,12 @@ result<> online_pages(kernel& k, memory_block& block, zone& target) {
   k.locks.assert_may_change();        // rule 3
   k.locks.assert_may_change_pages();  // rule 4
   const memory_notify what{block.range, block.nid};
-  if (auto ok = k.memory.populate(block.range, block.nid); !ok) {
+  auto populated = k.faults.before_populate(k);
+  if (populated) populated = k.memory.populate(block.range, block.nid);
+  if (!populated) {
     k.printk(fmt::format("onlining {} failed: the host has no memory for it",
                          mem_range(block.range)));
-    return ok;
+    return populated;
   }
   if (auto ok = k.memory_chain.call(memory_event::going_online, what); !ok) {
     (void)k.memory_chain.call(memory_event::cancel_online, what);
