@@ -10,7 +10,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # All from Debian 12.
 build_packages="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libnuma-dev
-  libboost-dev libboost-context-dev libfmt-dev libspdlog-dev libcli11-dev
+  liburing-dev libboost-dev libboost-context-dev libfmt-dev libspdlog-dev libcli11-dev
   nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
 demo_packages="util-linux numactl hwloc-nox graphviz"
 test_packages="clang-19 clang-tidy-19

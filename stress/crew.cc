@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <utility>
+
+#include "stress/ring_driver.h"
 
 namespace memhp::stress {
 namespace {
@@ -20,34 +21,38 @@ std::uint64_t ns_of(run_clock::duration time) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
 }
 
-void prepare_for_signals() {
-  struct sigaction action{};
-  action.sa_handler = [](int) {};
-  sigaction(SIGUSR1, &action, nullptr);
-}
-
-std::unique_ptr<shared_run> make_shared_run(const tree& sys, const circumstances& now,
-                                            std::size_t workers) {
-  return std::make_unique<shared_run>(sys, now, workers);
-}
-
 void crew::add(std::string name, std::string kind, bool can_be_interrupted,
                worker::source next) {
   const auto index = static_cast<std::uint16_t>(workers_.size());
   shared_->names.push_back(std::move(name));
   kinds_.push_back(std::move(kind));
-  workers_.emplace_back(*shared_, index, can_be_interrupted, std::move(next));
+  const state_files usual =
+      options_.driver == driver_kind::threads ? state_files::kept : state_files::each;
+  workers_.emplace_back(*shared_, index, can_be_interrupted,
+                        options_.files.value_or(usual), std::move(next));
+}
+
+void crew::start() {
+  if (options_.driver == driver_kind::uring) {
+    threads_.emplace_back(
+        [this] { ring_driver{*shared_, workers_, options_.in_flight}.run(); });
+    return;
+  }
+  signals_ = std::make_unique<thread_signals>(shared_->signals_sent);
+  for (worker& each : workers_)
+    threads_.emplace_back([this, &each] { run_in_thread(each, *shared_, *signals_); });
 }
 
 // Until `limit` is over (0: never), all workers have ended, or there is a reason to.
 void crew::run(std::chrono::milliseconds limit) {
-  for (worker& each : workers_) threads_.emplace_back([&each] { each.run(); });
+  start();
   while (!all_ended()) {
     std::this_thread::sleep_for(pause(limit));
     const auto elapsed = run_clock::now() - shared_->start;
     sample(elapsed);
     if (limit.count() != 0 && elapsed >= limit) break;
     if (options_.stop && options_.stop()) break;
+    if (options_.tick) options_.tick();
     if (shared_->findings.count() >= options_.most_findings || find_stuck()) break;
   }
   shared_->stop = true;

@@ -12,17 +12,12 @@
 #include <vector>
 
 #include "stress/run.h"
+#include "stress/thread_driver.h"
 #include "stress/worker.h"
 
 namespace memhp::stress {
 
 std::uint64_t ns_of(run_clock::duration time);
-
-// A handler without SA_RESTART: a call that waits ends with EINTR.
-void prepare_for_signals();
-
-std::unique_ptr<shared_run> make_shared_run(const tree& sys, const circumstances& now,
-                                            std::size_t workers);
 
 class crew {
  public:
@@ -41,6 +36,7 @@ class crew {
   bool wedged() const { return wedged_; }
 
  private:
+  void start();
   std::chrono::milliseconds pause(std::chrono::milliseconds limit) const;
   bool all_ended() const;
   void sample(run_clock::duration elapsed);
@@ -52,6 +48,7 @@ class crew {
   const run_options& options_;
   std::vector<std::string> kinds_;
   std::deque<worker> workers_;
+  std::unique_ptr<thread_signals> signals_;
   std::vector<std::thread> threads_;
   timeline over_time_;
   timeline::sample last_;

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "stress/findings.h"
@@ -84,6 +85,8 @@ struct run_figures {
   std::vector<worker_total> workers;
   timeline over_time;
   std::vector<lock_wait> locks;  // those waited for longest first
+  // How often each injected fault happened, by name.
+  std::vector<std::pair<std::string, std::uint64_t>> faults;
   std::vector<finding> findings;
   std::uint64_t finding_count = 0;
   bool wedged = false;  // some call never came back

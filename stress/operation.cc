@@ -3,8 +3,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <initializer_list>
-#include <span>
 
 namespace memhp::stress {
 namespace {
@@ -16,7 +14,8 @@ struct facts {
   std::array<int, most_answers> errors;  // besides success; 0 ends them
   bool can_succeed = true;
   bool interruptible = false;  // EINTR if signals are sent
-  bool can_be_vetoed = false;  // EINVAL, EPERM, ENOMEM, EBUSY if faults are injected
+  bool can_be_vetoed = false;  // by a memory notifier
+  bool takes_memory = false;   // ENOMEM if the host has none
 };
 
 // ENOENT: the block was not there at open(). ENODEV: it went while the file was open.
@@ -24,15 +23,18 @@ constexpr std::array<facts, operation_count> table = {{
     {.name = "online",
      .errors = {EINVAL, ENODEV, ENOENT, EBUSY},
      .interruptible = true,
-     .can_be_vetoed = true},
+     .can_be_vetoed = true,
+     .takes_memory = true},
     {.name = "online_kernel",
      .errors = {EINVAL, ENODEV, ENOENT, EBUSY},
      .interruptible = true,
-     .can_be_vetoed = true},
+     .can_be_vetoed = true,
+     .takes_memory = true},
     {.name = "online_movable",
      .errors = {EINVAL, ENODEV, ENOENT, EBUSY},
      .interruptible = true,
-     .can_be_vetoed = true},
+     .can_be_vetoed = true,
+     .takes_memory = true},
     {.name = "offline",
      .errors = {EINVAL, ENODEV, ENOENT, EBUSY},
      .interruptible = true,
@@ -41,7 +43,8 @@ constexpr std::array<facts, operation_count> table = {{
     {.name = "switch_on",
      .errors = {ENODEV, ENOENT, EBUSY},
      .interruptible = true,
-     .can_be_vetoed = true},
+     .can_be_vetoed = true,
+     .takes_memory = true},
     // EINVAL: a block with holes.
     {.name = "switch_off",
      .errors = {EINVAL, ENODEV, ENOENT, EBUSY},
@@ -49,15 +52,16 @@ constexpr std::array<facts, operation_count> table = {{
      .can_be_vetoed = true},
     // Words are looked at before any lock is taken; only the file itself comes first.
     {.name = "garbage", .errors = {EINVAL, ENODEV, ENOENT}, .can_succeed = false},
-    {.name = "probe", .errors = {EEXIST}, .interruptible = true, .can_be_vetoed = true},
+    // That a block which is added fails to go online is no error of the adding.
+    {.name = "probe", .errors = {EEXIST}, .interruptible = true, .takes_memory = true},
     {.name = "remove", .errors = {EBUSY, ENODEV}, .interruptible = true},
-    {.name = "plug", .errors = {ENOSPC}, .interruptible = true, .can_be_vetoed = true},
+    {.name = "plug", .errors = {ENOSPC}, .interruptible = true, .takes_memory = true},
     {.name = "eject", .errors = {ENODEV, ENOENT, EBUSY}},
     {.name = "unbind", .errors = {ENODEV, ENOENT, EBUSY}, .interruptible = true},
     {.name = "bind",
      .errors = {ENODEV, ENOENT, EBUSY},
      .interruptible = true,
-     .can_be_vetoed = true},
+     .takes_memory = true},
     {.name = "read", .errors = {ENODEV, ENOENT}, .interruptible = true},
     {.name = "list", .errors = {}},
     {.name = "scan", .errors = {}, .interruptible = true},
@@ -73,12 +77,6 @@ constexpr std::array<facts, operation_count> table = {{
 
 const facts& facts_of(operation op) {
   return table[static_cast<std::size_t>(op)];
-}
-
-bool is_one_of(int error, std::initializer_list<int> errors) {
-  for (const int each : errors)
-    if (each == error) return true;
-  return false;
 }
 
 }  // namespace
@@ -98,14 +96,23 @@ bool is_about_block(operation op) {
   return op <= remove || op == read || op == hold;
 }
 
+circumstances circumstances_of(const std::function<bool(operation)>& does) {
+  circumstances now{.signals = does(operation::interrupt),
+                    .rebinds = does(operation::unbind)};
+  if (does(operation::veto))
+    now.vetoes = errno_bit(ENOMEM) | errno_bit(EBUSY) | errno_bit(EPERM);
+  return now;
+}
+
 bool may_answer(operation op, int error, const circumstances& now) {
   const facts& known = facts_of(op);
   if (error == 0) return known.can_succeed;
   for (const int each : known.errors)
     if (each == error) return true;
   if (error == EINTR) return known.interruptible && now.signals;
-  return known.can_be_vetoed && now.faults &&
-         is_one_of(error, {EINVAL, EPERM, ENOMEM, EBUSY, EAGAIN});
+  if (error == ENOMEM && known.takes_memory && now.no_memory) return true;
+  constexpr int bits = 64;
+  return known.can_be_vetoed && error < bits && (now.vetoes & errno_bit(error)) != 0;
 }
 
 std::string errno_name(int error) {

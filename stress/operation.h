@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,9 +41,10 @@ enum class operation : std::uint8_t {
   veto,            // an error, or none, to a memory notifier of the kernel
   interrupt,       // a signal to a worker that may be writing
   cache_tune,      // a number to a file of a cache in kernel/slab
+  past_last,
 };
 inline constexpr std::size_t operation_count =
-    static_cast<std::size_t>(operation::cache_tune) + 1;
+    static_cast<std::size_t>(operation::past_last);
 
 std::string_view to_string(operation op);
 std::optional<operation> operation_from(std::string_view name);
@@ -50,11 +52,20 @@ std::optional<operation> operation_from(std::string_view name);
 // Whether `op` is about one block: what it did belongs to the history of that block.
 bool is_about_block(operation op);
 
+constexpr std::uint64_t errno_bit(int error) {
+  return std::uint64_t{1} << error;
+}
+
 // What else is going on that excuses answers.
 struct circumstances {
-  bool signals = false;  // handled signals are sent to writers
-  bool faults = false;   // notifiers veto, memory is refused
+  bool signals = false;      // handled signals are sent to writers
+  std::uint64_t vetoes = 0;  // errno_bit()s that notifiers veto with
+  bool no_memory = false;    // the host refuses memory, or has too little
+  bool rebinds = false;      // drivers leave blocks that were there at the start
 };
+
+// What a run excuses in which the operations are done for which `does` is true.
+circumstances circumstances_of(const std::function<bool(operation)>& does);
 
 // Whether `error` (an errno; 0 for success) is an answer that `op` may get.
 bool may_answer(operation op, int error, const circumstances& now);

@@ -1,71 +1,61 @@
-// Does the calls of one worker.
+// What each operation does with the files of the tree, and what is wrong with an answer
+// whatever the others do.
 //
-// Thread safety: one thread uses a performer; what it refers to is constant, or, like the
-// table of threads, guarded by itself.
+// Thread safety: one thread uses a performer; what it refers to is constant.
 #pragma once
-
-#include <pthread.h>
 
 #include <array>
 #include <cstdint>
-#include <mutex>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "blocks/owned_fd.h"
 #include "stress/call.h"
+#include "stress/request.h"
 #include "stress/tree.h"
 
 namespace memhp::stress {
 
-// Which threads a signal may interrupt, for the workers that send them. A thread is only
-// in it while it is inside a call, so that none gets a signal after its end.
-class writer_threads {
- public:
-  explicit writer_threads(std::size_t workers) : threads_(workers) {}
-  void enter(std::size_t worker);
-  void leave(std::size_t worker);
-  void interrupt(std::size_t worker);
-
- private:
-  std::mutex lock_;
-  std::vector<std::optional<pthread_t>> threads_;  // guarded by lock_
-};
+// Whether a store to `state` goes to a file that the worker keeps open, one system call,
+// or opens and closes it: three.
+enum class state_files : std::uint8_t { kept, each };
 
 class performer {
  public:
-  // Both must outlive this.
-  performer(const tree& sys, writer_threads& threads, unsigned worker)
-      : sys_{sys}, threads_{threads}, worker_{worker} {}
+  // `sys` must outlive this, and this the steps that it gives.
+  performer(const tree& sys, unsigned worker, state_files how)
+      : sys_{sys}, worker_{worker}, how_{how} {}
 
-  outcome perform(const call& what);
+  // Not `interrupt`, which is not done to a file. Calls may be under way together.
+  steps perform(const call& what);
 
  private:
-  struct kept_fd {
+  struct kept_file {
     std::uint64_t id = 0;
-    owned_fd fd;
+    bool open = false;
     bool dead = false;  // it has answered ENODEV
+    bool busy = false;  // a call uses it
   };
-  static constexpr std::size_t kept = 64;  // so a worker has at most twice as many files
+  static constexpr std::size_t states = 0;
+  static constexpr std::size_t held = kept_files / 2;
 
-  outcome write_state(std::uint64_t id, std::string_view word);
-  outcome read_attribute(const call& what) const;
-  outcome list_blocks() const;
-  outcome scan_blocks() const;
-  outcome hold_call(const call& what);
-  outcome plug_dimm();
-  outcome eject_dimm(std::uint32_t variant) const;
-  outcome rebind(operation op, std::uint32_t variant) const;
-  outcome veto_changes(std::uint32_t variant) const;
-  outcome cache(operation op, std::uint32_t variant) const;
-  std::vector<std::string> plugged_slots() const;
+  static steps nothing();
+  static steps store(std::string path, std::string word);
+  steps write_state(std::uint64_t id, std::string_view word);
+  static steps read_attribute(call what);
+  steps list_blocks() const;
+  static steps scan_blocks();
+  steps hold_call(call what);
+  steps plug_or_eject(call what) const;
+  static steps veto_changes(std::uint32_t variant);
+  steps rebind(call what) const;
+  steps cache(call what) const;
+  steps switch_cpu(call what) const;
 
   const tree& sys_;
-  writer_threads& threads_;
   const unsigned worker_;
-  std::array<kept_fd, kept> states_{};
-  std::array<kept_fd, kept> held_{};
+  const state_files how_;
+  std::array<kept_file, kept_files> files_{};
 };
 
 }  // namespace memhp::stress

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stress/faults.h"
 #include "stress/operation.h"
 
 namespace memhp::stress {
@@ -51,6 +52,7 @@ struct plan {
   std::uint64_t operations = 0;  // each worker's; 0: until the time is over
   std::uint64_t seed = 1;
   circumstances now;
+  std::vector<fault> faults;
   std::string record_path;   // "": nothing is recorded
   std::string command_line;  // for the reports
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "stress/crew.h"
@@ -20,24 +19,19 @@ class recorded_source {
     std::uint64_t ended_before = 0;
   };
 
-  recorded_source(std::vector<step> steps,
-                  std::shared_ptr<std::atomic<std::uint64_t>> ended)
-      : steps_{std::move(steps)}, ended_{std::move(ended)} {}
+  explicit recorded_source(std::vector<step> steps) : steps_{std::move(steps)} {}
 
-  std::optional<call> operator()() {
+  std::optional<planned_call> operator()() {
     constexpr std::chrono::milliseconds patience{200};
-    if (next_ != 0) ended_->fetch_add(1);
     if (next_ == steps_.size()) return std::nullopt;
     const step& now = steps_[next_++];
-    const auto until = run_clock::now() + patience;
-    while (ended_->load() < now.ended_before && run_clock::now() < until)
-      std::this_thread::yield();
-    return now.what;
+    return planned_call{.what = now.what,
+                        .after_ended = now.ended_before,
+                        .at_last = run_clock::now() + patience};
   }
 
  private:
   std::vector<step> steps_;
-  std::shared_ptr<std::atomic<std::uint64_t>> ended_;
   std::size_t next_ = 0;
 };
 
@@ -64,15 +58,13 @@ std::map<std::uint16_t, std::vector<recorded_source::step>> steps_of(
 
 run_figures replay(const tree& sys, const recorded_run& recorded,
                    const circumstances& now, const run_options& options) {
-  prepare_for_signals();
   auto steps = steps_of(recorded.calls);
   const std::size_t workers = steps.empty() ? 0 : steps.rbegin()->first + std::size_t{1};
-  const auto ended = std::make_shared<std::atomic<std::uint64_t>>(0);
   // Threads that never come back refer to it.
-  auto* const all = new crew{make_shared_run(sys, now, workers), options};
+  auto* const all = new crew{std::make_unique<shared_run>(sys, now, workers), options};
   for (std::size_t i = 0; i < workers; ++i)
     all->add(fmt::format("worker {}", i), "recorded", /*can_be_interrupted=*/now.signals,
-             recorded_source{std::move(steps[static_cast<std::uint16_t>(i)]), ended});
+             recorded_source{std::move(steps[static_cast<std::uint16_t>(i)])});
   all->run(std::chrono::milliseconds{0});
   run_figures figures = all->figures();
   figures.seed = recorded.seed;

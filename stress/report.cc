@@ -101,6 +101,12 @@ std::string text_report(const run_figures& figures) {
         "{:<32} waited for {:>8} times, {:>10.3f} s in all; held {:.3f} s\n", lock.name,
         lock.contentions, lock.wait_total_us / us_per_s, lock.hold_total_us / us_per_s);
   }
+  if (!figures.faults.empty()) {
+    text += "faults that happened:";
+    for (const auto& [name, times] : figures.faults)
+      text += fmt::format(" {} {}", name, times);
+    text += "\n";
+  }
   for (const finding& each : figures.findings) text += text_of(each);
   if (figures.finding_count == 0)
     return text + fmt::format("no finding, seed {}\n", figures.seed);
@@ -140,6 +146,7 @@ std::string json_report(const run_figures& figures) {
                             {"acquisitions", each.acquisitions},
                             {"wait_total_us", each.wait_total_us},
                             {"hold_total_us", each.hold_total_us}});
+  for (const auto& [name, times] : figures.faults) all["faults"][name] = times;
   all["findings"] = nlohmann::ordered_json::array();
   for (const finding& each : figures.findings)
     all["findings"].push_back({{"what", each.what},

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "stress/crew.h"
@@ -43,10 +42,15 @@ class random_source {
     for (const auto& choice : group.kind->choices) weights_ += choice.weight;
   }
 
-  std::optional<call> operator()() {
+  std::optional<planned_call> operator()() {
     if (most_ != 0 && made_ == most_) return std::nullopt;
-    wait_for_turn();
+    const auto not_before = turn();
     ++made_;
+    return planned_call{.what = draw(), .not_before = not_before};
+  }
+
+ private:
+  call draw() {
     call next{.op = choose(), .target = 0, .variant = 0};
     const std::uint64_t which = numbers_.next();
     next.variant = static_cast<std::uint32_t>(numbers_.next());
@@ -60,7 +64,6 @@ class random_source {
     return next;
   }
 
- private:
   static bool comes_and_goes(const plan& what) {
     return std::ranges::any_of(what.workers, [](const worker_group& group) {
       return std::ranges::any_of(group.kind->choices, [](const auto& choice) {
@@ -69,12 +72,14 @@ class random_source {
     });
   }
 
-  void wait_for_turn() {
+  run_clock::time_point turn() {
+    run_clock::time_point due;
     if (group_.think_ms != 0 && made_ != 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds{group_.think_ms});
-    if (group_.rate == 0) return;
-    std::this_thread::sleep_until(next_at_);
+      due = run_clock::now() + std::chrono::milliseconds{group_.think_ms};
+    if (group_.rate == 0) return due;
+    due = std::max(due, next_at_);
     next_at_ += std::chrono::nanoseconds{1'000'000'000 / group_.rate};
+    return due;
   }
 
   operation choose() {
@@ -107,11 +112,10 @@ std::expected<run_figures, std::string> run(const tree& sys, const plan& what,
     if (!created) return std::unexpected{created.error()};
     log = std::make_shared<op_log>(std::move(*created));
   }
-  prepare_for_signals();
   unsigned total = 0;
   for (const worker_group& group : what.workers) total += group.count;
   // On the heap for good: threads that never come back refer to it.
-  auto* const all = new crew{make_shared_run(sys, what.now, total), options};
+  auto* const all = new crew{std::make_unique<shared_run>(sys, what.now, total), options};
   all->shared().log = log;
   unsigned index = 0;
   for (const worker_group& group : what.workers)

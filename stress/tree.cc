@@ -13,7 +13,6 @@
 #include <charconv>
 #include <cstring>
 #include <memory>
-#include <optional>
 
 namespace memhp::stress {
 namespace {
@@ -105,16 +104,20 @@ bool is_real_sysfs(const std::string& path) {
 std::vector<std::string> present_dimms(const tree& sys) {
   std::vector<std::string> names = sys.list(dimm_dir);
   std::erase_if(names, [&](const std::string& name) {
-    return !name.starts_with("PNP0C80:") ||
+    return !name.starts_with(dimm_prefix) ||
            sys.read(fmt::format("{}/{}/status", dimm_dir, name)) == "0\n";
   });
   return names;
 }
 
+std::optional<std::uint64_t> block_of_name(std::string_view name) {
+  return id_of(name, block_prefix);
+}
+
 std::vector<std::uint64_t> block_ids(const tree& sys) {
   std::vector<std::uint64_t> ids;
   for (const std::string& name : sys.list(memory_dir))
-    if (const auto id = id_of(name, block_prefix)) ids.push_back(*id);
+    if (const auto id = block_of_name(name)) ids.push_back(*id);
   std::ranges::sort(ids);
   return ids;
 }

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "blocks/owned_fd.h"
@@ -16,6 +18,7 @@ namespace memhp::stress {
 inline constexpr const char* memory_dir = "devices/system/memory";
 inline constexpr const char* node_dir = "devices/system/node";
 inline constexpr const char* dimm_dir = "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04";
+inline constexpr const char* dimm_prefix = "PNP0C80:";
 inline constexpr const char* debug_dir = "kernel/debug/memhp";
 
 inline constexpr const char* notifier_error_dir =
@@ -57,6 +60,8 @@ std::expected<tree, std::string> open_tree(const std::string& path,
 // The slots that hold a DIMM now. A slot keeps its directory after an eject.
 std::vector<std::string> present_dimms(const tree& sys);
 
+// The id in "memory7"; none for other names.
+std::optional<std::uint64_t> block_of_name(std::string_view name);
 // Ids of the blocks that are there, sorted.
 std::vector<std::uint64_t> block_ids(const tree& sys);
 

@@ -33,8 +33,23 @@ TEST(Operation, AnswersOfThe61KernelAreAllowedAndOthersAreNot) {
 TEST(Operation, SignalsAndFaultsExcuseTheirErrors) {
   EXPECT_TRUE(may_answer(operation::offline, EINTR, {.signals = true}));
   EXPECT_FALSE(may_answer(operation::online, ENOMEM, {.signals = true}));
-  EXPECT_TRUE(may_answer(operation::online, ENOMEM, {.faults = true}));
-  EXPECT_FALSE(may_answer(operation::read, ENOMEM, {.faults = true}));
+  EXPECT_TRUE(may_answer(operation::online, ENOMEM, {.no_memory = true}));
+  EXPECT_FALSE(may_answer(operation::offline, ENOMEM, {.no_memory = true}));
+  EXPECT_FALSE(may_answer(operation::read, ENOMEM, {.no_memory = true}));
+  EXPECT_TRUE(may_answer(operation::offline, EPERM, {.vetoes = errno_bit(EPERM)}));
+  EXPECT_FALSE(may_answer(operation::offline, EAGAIN, {.vetoes = errno_bit(EPERM)}));
+  EXPECT_FALSE(may_answer(operation::probe, EPERM, {.vetoes = errno_bit(EPERM)}));
+}
+
+TEST(Operation, WhatARunDoesSaysWhatItExcuses) {
+  const auto only = [](operation done) {
+    return circumstances_of([done](operation op) { return op == done; });
+  };
+  EXPECT_FALSE(only(operation::online).signals);
+  EXPECT_TRUE(only(operation::interrupt).signals);
+  EXPECT_TRUE(only(operation::unbind).rebinds);
+  EXPECT_TRUE(may_answer(operation::online, ENOMEM, only(operation::veto)));
+  EXPECT_FALSE(may_answer(operation::online, EAGAIN, only(operation::veto)));
 }
 
 }  // namespace
