@@ -41,8 +41,9 @@ void do_open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* info) {
     return reply_error(req, tree.stats, ESTALE);
   auto file = kernfs_open_file::open(*node, info->flags);
   if (!file) return reply_error(req, tree.stats, static_cast<int>(file.error()));
-  if (writing && tree.nodes.open_to_write(ino, tid) == open_answer::retry)
-    return reply_error(req, tree.stats, ESTALE);
+  const open_answer answer =
+      writing ? tree.nodes.open_to_write(ino, tid) : tree.nodes.open_to_read(ino, tid);
+  if (answer == open_answer::retry) return reply_error(req, tree.stats, ESTALE);
   if ((info->flags & O_TRUNC) != 0) truncated(tree, *node);
 
   const fuse_open_out out{

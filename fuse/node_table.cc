@@ -146,6 +146,13 @@ open_answer node_table::open_to_write(node_id id, pid_t tid) {
   return open_answer::accepted;
 }
 
+open_answer node_table::open_to_read(node_id id, pid_t tid) {
+  guard hold{lock_};
+  const bool second_try = take_ticket(tid) || tid == 0;
+  if (nodes_[id].in_flight == 0 || second_try) return open_answer::accepted;
+  return give_ticket(base_ino(id), tid);
+}
+
 open_answer node_table::open_removed(node_id id, pid_t tid) {
   guard hold{lock_};
   if (take_ticket(tid) || tid == 0) return open_answer::accepted;

@@ -11,7 +11,8 @@
 //      that thread gets a node reserved for it. Its second open is always accepted,
 //      whatever it names: a reopen through /proc/self/fd comes back to the same node.
 //   2. A lookup by anybody else gets a node on which no write is in flight, the base
-//      node if it can.
+//      node if it can. A reader whose lookup came before the write is told to retry, for
+//      some of what it may do takes the inode lock too: grep looks for holes.
 //   3. An id is never used for another file: kernfs inode numbers are not reused.
 // A node lives here until the kernel has forgotten every lookup of it.
 //
@@ -61,6 +62,8 @@ class node_table {
 
   // Thread `tid` opens `id` for writing.
   open_answer open_to_write(node_id id, pid_t tid);
+  // Thread `tid` opens `id` only to read.
+  open_answer open_to_read(node_id id, pid_t tid);
   // Thread `tid` opens `id`, whose file is gone: retry at first, then accepted.
   open_answer open_removed(node_id id, pid_t tid);
   // The open is over. True if the file's last writer is gone while aliases of it are

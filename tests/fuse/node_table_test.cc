@@ -111,6 +111,20 @@ TEST_F(NodeTable, ALookupAvoidsNodesWithWritesInFlight) {
   EXPECT_EQ(nodes_.look_up(*file_, 2), one);
 }
 
+TEST_F(NodeTable, AReaderBesideAWriteInFlightIsSentToAnotherNode) {
+  const node_id one = open_to_write(1);
+  EXPECT_EQ(nodes_.open_to_read(one, 2), open_answer::accepted);
+  nodes_.write_begins(one);
+  ASSERT_EQ(nodes_.open_to_read(one, 2), open_answer::retry);
+  const node_id beside = nodes_.look_up(*file_, 2);
+  EXPECT_NE(beside, one);
+  EXPECT_EQ(nodes_.open_to_read(beside, 2), open_answer::accepted);
+  // A reopen through /proc/self/fd comes back to the same node.
+  ASSERT_EQ(nodes_.open_to_read(one, 2), open_answer::retry);
+  EXPECT_EQ(nodes_.open_to_read(one, 2), open_answer::accepted);
+  EXPECT_EQ(nodes_.open_to_read(one, 0), open_answer::accepted);
+}
+
 TEST_F(NodeTable, TheLastWriterBringsTheNameBackToTheBaseNode) {
   const node_id one = open_to_write(1), two = open_to_write(2);
   EXPECT_FALSE(nodes_.release_writer(one));

@@ -29,6 +29,24 @@ TEST_F(ParkedRequests, TheSameFileIsReadWhileAWriterIsParked) {
   EXPECT_EQ(read_file(file("slow")).data, "first\n");
 }
 
+// The kernel takes the inode lock for it, which it holds for the writer. grep does it; at
+// once, because its name is looked up again soon.
+TEST_F(ParkedRequests, HolesOfTheSameFileAreLookedForAsSoonAsAWriterIsParked) {
+  auto parked = start_write("slow", "park");
+  while (device_.here.inside() != 1) std::this_thread::yield();
+  const owned_fd reader = open_file("slow", O_RDONLY);
+  auto looked = start([&reader] {
+    const off_t at = lseek(reader.get(), 0, SEEK_DATA);
+    return outcome{.value = at, .error = at < 0 ? errno : 0};
+  });
+  EXPECT_TRUE(eventually([&] {
+    return looked.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
+  }));
+  EXPECT_EQ(device_.here.inside(), 1);
+  device_.here.open();
+  looked.wait();
+}
+
 TEST_F(ParkedRequests, ASecondWriterOfTheSameFileGetsThrough) {
   auto parked = start_write("slow", "park");
   wait_parked(1);

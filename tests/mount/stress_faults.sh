@@ -36,7 +36,9 @@ echo 1 >$debug/slow_migrate/times
 echo 10000 >$debug/slow_migrate/delay_ms
 echo 100 >$debug/slow_migrate/probability
 background bash -c "exec 2>error; trap : USR1; echo offline >$memory/memory32/state"
-eventually grep -q going-offline $memory/memory32/state
+# Not grep: one that opens the file before the store begins, then looks for holes, waits.
+goes_offline() { read -r now <$memory/memory32/state && [ "$now" = going-offline ]; }
+eventually goes_offline
 kill -USR1 "$pid"
 ! wait "$pid" || fail "an interrupted offline succeeded"
 expect_line error "Interrupted system call"
