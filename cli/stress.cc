@@ -26,11 +26,11 @@
 namespace memhp {
 namespace {
 
-volatile std::sig_atomic_t asked_to_end = 0;
+volatile std::sig_atomic_t asked_to_end = 0;  // how often
 
 void end_on_signals() {
   struct sigaction action{};
-  action.sa_handler = [](int) { asked_to_end = 1; };
+  action.sa_handler = [](int) { asked_to_end = asked_to_end + 1; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
@@ -102,6 +102,7 @@ class stress_command final : public command {
              (options_.ends_at_complaints &&
               stress::complaints_since(sys, start).size() >= options.most_findings);
     };
+    options.give_up = [] { return asked_to_end > 1; };
     if (stopper) options.tick = [&] { stopper->maybe_stop(); };
     if (machine != nullptr)
       options.break_tree = [&] {

@@ -33,6 +33,7 @@ constexpr const char* footer =
     "the\n"
     "vetoes of notifier error injection.\n"
     "--driver uring: one thread, up to --in-flight N calls at a time on one io_uring.\n"
+    "Ctrl-C ends the run; once more, and calls that have not come back are findings.\n"
     "Exit status: 0 nothing found, 1 a finding (or the tree could not be used), 2 wrong\n"
     "options. A worker's sequence of calls depends on --seed and its place alone.";
 

@@ -53,7 +53,9 @@ void crew::run(std::chrono::milliseconds limit) {
     if (limit.count() != 0 && elapsed >= limit) break;
     if (options_.stop && options_.stop()) break;
     if (options_.tick) options_.tick();
-    if (shared_->findings.count() >= options_.most_findings || find_stuck()) break;
+    if (shared_->findings.count() >= options_.most_findings ||
+        find_stuck(options_.stuck_after))
+      break;
   }
   shared_->stop = true;
   wedged_ = !join();
@@ -114,13 +116,13 @@ void crew::sample(run_clock::duration elapsed) {
 }
 
 // Reports calls that have not come back.
-bool crew::find_stuck() {
+bool crew::find_stuck(std::chrono::milliseconds for_longer_than) {
   bool found = false;
   const std::uint64_t now = ns_of(run_clock::now() - shared_->start);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const live_figures& live = workers_[i].live();
     const std::uint64_t since = live.inside_since_ns.load(std::memory_order_acquire);
-    if (since == 0 || now < since + ns_of(options_.stuck_after)) continue;
+    if (since == 0 || now < since + ns_of(for_longer_than)) continue;
     const std::uint64_t target = live.inside_target;
     finding each{.worker = shared_->names[i]};
     const operation op = live.inside_op;
@@ -145,8 +147,11 @@ bool crew::ends_within(std::chrono::milliseconds time) const {
 
 // False if some thread could not be ended: it is left behind.
 bool crew::join() {
-  bool found_stuck = shared_->findings.count() != 0 && find_stuck();
-  while (!found_stuck && !ends_within(look_every)) found_stuck = find_stuck();
+  bool found_stuck = shared_->findings.count() != 0 && find_stuck(options_.stuck_after);
+  while (!found_stuck && !ends_within(look_every)) {
+    const bool impatient = options_.give_up && options_.give_up();
+    found_stuck = find_stuck(impatient ? look_every : options_.stuck_after);
+  }
   ended_at_ = run_clock::now();
   bool back = ends_within(std::chrono::milliseconds{0});
   if (!back && options_.break_tree) {

@@ -40,7 +40,7 @@ class crew {
   std::chrono::milliseconds pause(std::chrono::milliseconds limit) const;
   bool all_ended() const;
   void sample(run_clock::duration elapsed);
-  bool find_stuck();
+  bool find_stuck(std::chrono::milliseconds for_longer_than);
   bool ends_within(std::chrono::milliseconds time) const;
   bool join();
 

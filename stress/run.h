@@ -36,6 +36,8 @@ struct run_options {
   std::function<void()> tick;
   // Whether the run shall end early.
   std::function<bool()> stop;
+  // Whether a run that ends shall no longer wait for the calls that are under way.
+  std::function<bool()> give_up;
   // A call that has not come back for so long is a finding, and ends the run.
   std::chrono::milliseconds stuck_after{20'000};
   // Lets calls that never came back fail, so that their threads end.

@@ -38,12 +38,28 @@ echo 100 >$debug/slow_migrate/probability
 background bash -c "exec 2>error; trap : USR1; echo offline >$memory/memory32/state"
 # Not grep: one that opens the file before the store begins, then looks for holes, waits.
 goes_offline() { read -r now <$memory/memory32/state && [ "$now" = going-offline ]; }
+is_online() { read -r now <"$1/state" && [ "$now" = online ]; }
 eventually goes_offline
 kill -USR1 "$pid"
 ! wait "$pid" || fail "an interrupted offline succeeded"
 expect_line error "Interrupted system call"
 expect "the state after the signal" "$(cat $memory/memory32/state)" online
 echo offline >$memory/memory32/state # times is used up
+
+# Who is asked to end waits for the calls that are under way; who is asked again does not.
+echo 1 >$debug/slow_migrate/times
+echo 10000 >$debug/slow_migrate/delay_ms
+echo online >$memory/memory32/state
+background memhp stress --tree hp --workers offline=1 --blocks 32 --time 60s --stuck 900s --quiet >out
+eventually goes_offline
+ends_when_asked_again() { kill "$pid" 2>/dev/null || true; is_gone "$pid"; }
+eventually ends_when_asked_again
+status=0
+wait "$pid" || status=$?
+expect "exit status when asked twice" $status 1
+expect_line out "^FINDING offline 0: offline on block 32: has not come back for"
+eventually is_online $memory/memory32
+echo offline >$memory/memory32/state
 
 # A slow host and one without memory.
 for fault in slow_populate fail_populate; do
