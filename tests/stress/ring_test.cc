@@ -128,8 +128,10 @@ TEST_F(Ring, InterruptsWhatWaits) {
   chain.what = {.what = request::kind::read, .path = "fifo"};
   on->start(chain, root.get(), 0);
   while (chain.back == 0) wait();  // it is open, and there is nothing to read
-  on->interrupt(chain);
-  while (chain.under_way()) wait();
+  while (chain.under_way()) {
+    if (chain.back == 1) on->interrupt(chain);  // misses a read that has not begun yet
+    wait();
+  }
   const answer got = ring::answer_of(chain, complaint);
   EXPECT_TRUE(got.error == EINTR || got.error == ECANCELED) << got.error;
   EXPECT_EQ(chain.results[2], 0);
