@@ -45,6 +45,8 @@ client_signals parse_signals(std::string_view status) {
   const std::uint64_t kill = mask_of({SIGKILL});
 
   client_signals found{.pending = waiting & (~blocked | kill)};
+  // io_uring that calls a request off interrupts its worker without a signal.
+  if (status.starts_with("Name:\tiou-wrk-")) found.pending |= mask_of({SIGURG});
   found.fatal = (found.pending & ~caught & ~ignored & ~harmless) != 0;
   return found;
 }

@@ -12,7 +12,8 @@
 namespace memhp {
 
 struct client_signals {
-  // Pending and not blocked, bit n - 1 for signal n.
+  // Pending and not blocked, bit n - 1 for signal n. A worker of an io_uring, of which
+  // nothing can be seen but that it was interrupted, has SIGURG.
   std::uint64_t pending = 0;
   // One of them ends the process: SIGKILL, which the kernel also sets for every fatal
   // signal that leaves no core, or a signal whose default is to dump core.

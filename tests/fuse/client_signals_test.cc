@@ -37,6 +37,13 @@ TEST(ClientSignals, ADumpOfCoreIsFatalAndAStopIsNot) {
       parse_signals("\nShdPnd:\t0000000000000004\nSigIgn:\t0000000000000004\n").fatal);
 }
 
+TEST(ClientSignals, AWorkerOfAnIoUringIsInterruptedWithoutASignal) {
+  const auto found = parse_signals(
+      "Name:\tiou-wrk-7\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n");
+  EXPECT_NE(found.pending, 0u);
+  EXPECT_FALSE(found.fatal);
+}
+
 TEST(ClientSignals, AClientThatCannotBeLookedAtCountsAsDying) {
   EXPECT_TRUE(signals_of(0).fatal);
 }
