@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "blocks/owned_fd.h"
+#include "blocks/pidfd.h"
 #include "cli/command.h"
 #include "cli/mount_path.h"
 #include "emu/stats_segment.h"
 #include "fuse/mount_tree.h"
-#include "fuse/pidfd.h"
 
 namespace memhp {
 namespace {

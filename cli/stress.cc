@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -28,12 +30,32 @@ namespace {
 
 volatile std::sig_atomic_t asked_to_end = 0;  // how often
 
+constexpr std::array ending_signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+// Whatever ends the run, the tree is left in order: its faults off, its process running.
 void end_on_signals() {
   struct sigaction action{};
   action.sa_handler = [](int) { asked_to_end = asked_to_end + 1; };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : ending_signals) sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // `| head` is no reason to leave it otherwise
 }
+
+// While it lives, a signal that ends the run interrupts no call on the tree.
+class signals_held_off {
+ public:
+  signals_held_off() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int signal : ending_signals) sigaddset(&held, signal);
+    pthread_sigmask(SIG_BLOCK, &held, &before_);
+  }
+  ~signals_held_off() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  signals_held_off(const signals_held_off&) = delete;
+  signals_held_off& operator=(const signals_held_off&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 class stress_command final : public command {
  public:
@@ -87,15 +109,18 @@ class stress_command final : public command {
   std::expected<stress::run_figures, std::string> run_on(
       const stress::tree& sys, const own_machine* machine,
       const stress::recorded_run* recorded) {
-    const bool count_locks = sys.read(lock_stat_switch) == "0\n";
-    if (count_locks && recorded == nullptr) (void)sys.write(lock_stat_switch, "1");
     const stress::tree_snapshot start = stress::snapshot_of(sys);
     if (this_host().available_bytes(std::nullopt) / sys.block_size <
         sys.blocks.size() + sys.probed.size())
       options_.plan.now.no_memory = true;  // a host too small for all of the machine
     std::vector<stress::finding> complaints;
     std::optional<stress::machine_stopper> stopper;
-    if (auto ok = start_faults(sys, stopper); !ok) return std::unexpected{ok.error()};
+    if (auto ok = start_faults(sys, stopper); !ok) {
+      (void)stress::switch_off(sys, options_.plan.faults);
+      return std::unexpected{ok.error()};
+    }
+    const bool count_locks = recorded == nullptr && sys.read(lock_stat_switch) == "0\n";
+    if (count_locks) (void)sys.write(lock_stat_switch, "1");
     stress::run_options options = options_.run;
     options.stop = [&] {
       return asked_to_end != 0 ||
@@ -113,17 +138,19 @@ class stress_command final : public command {
     std::expected<stress::run_figures, std::string> figures =
         recorded != nullptr ? stress::replay(sys, *recorded, options_.plan.now, options)
                             : stress::run(sys, options_.plan, options);
-    if (!options_.quiet && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\x1b[K");
-    if (!figures) {
-      (void)stress::switch_off(sys, options_.plan.faults);
-      return figures;
-    }
+    if (!options_.quiet && isatty(STDERR_FILENO) != 0) std::fputs("\r\x1b[K", stderr);
+    const signals_held_off undisturbed;
+    // Nothing here waits for a call that hangs; an own machine is dead if one did.
+    auto happened = stress::switch_off(sys, options_.plan.faults);
+    if (stopper) happened.emplace_back("stop", stopper->stops());
+    stopper.reset();
+    const std::string lock_stat = figures ? sys.read("proc/lock_stat") : "";
+    if (count_locks) (void)sys.write(lock_stat_switch, "0");
+    if (!figures) return figures;
+    figures->faults = std::move(happened);
+    figures->locks = stress::parse_lock_stat(lock_stat);
     add_findings(*figures, std::move(complaints));
     if (figures->wedged) return figures;
-    figures->faults = stress::switch_off(sys, options_.plan.faults);
-    if (stopper) figures->faults.emplace_back("stop", stopper->stops());
-    figures->locks = stress::parse_lock_stat(sys.read("proc/lock_stat"));
-    if (count_locks) (void)sys.write(lock_stat_switch, "0");
     add_findings(*figures, stress::check_invariants(sys, start));
     add_findings(*figures, stress::bring_back(sys, start));
     return figures;
@@ -161,8 +188,9 @@ class stress_command final : public command {
       const double interval = elapsed - std::exchange(before, elapsed);
       if (!terminal && elapsed - shown < every_s) return;
       shown = elapsed;
-      fmt::print(stderr, "{}{}{}", terminal ? "\r\x1b[K" : "",
-                 stress::progress_line(since, interval, elapsed), terminal ? "" : "\n");
+      const std::string line = stress::progress_line(since, interval, elapsed);
+      std::fputs(((terminal ? "\r\x1b[K" : "") + line + (terminal ? "" : "\n")).c_str(),
+                 stderr);
       std::fflush(stderr);
     };
   }
@@ -215,8 +243,10 @@ class stress_command final : public command {
 
   int report(const stress::run_figures& figures, std::optional<own_machine>& machine) {
     const bool json_to_stdout = options_.json == "-";
-    fmt::print("{}", json_to_stdout ? stress::json_report(figures)
-                                    : stress::text_report(figures));
+    std::fputs(
+        (json_to_stdout ? stress::json_report(figures) : stress::text_report(figures))
+            .c_str(),
+        stdout);
     std::fflush(stdout);
     outcome written;
     if (!options_.json.empty() && !json_to_stdout)

@@ -27,7 +27,7 @@ constexpr const char* footer =
     "(files kept open across removal), dimm, dax, cpu, slab, fault (vetoes), signal or "
     "mix;\n"
     "at most RATE calls a second each, MS milliseconds of thinking between them.\n"
-    "Faults, P from 0 to 1: veto (EPERM), enomem, slow-populate, slow-migrate; stop: "
+    "Faults, P at most 1: veto (EPERM), enomem, slow-populate, slow-migrate; stop: "
     "the\n"
     "machine's process is stopped for TIME, with P four times a second. Without LIST: "
     "the\n"
@@ -79,7 +79,9 @@ void stress_options::add_run_options() {
   app_.add_flag("--hot", hot, "only one block, the last");
   app_.add_flag("--i-know-this-is-the-real-kernel", real_kernel_,
                 "work on a real sysfs; needs --blocks");
-  app_.add_option("--stuck", stuck_, "a call that takes longer is a finding")
+  app_.add_option("--stuck", stuck_,
+                  "a call that takes longer is a finding [20s, and what "
+                  "--faults may take]")
       ->type_name("TIME");
   app_.add_option("--max-findings", most_findings_,
                   "end after so many, or so many complaints of the kernel")
@@ -107,7 +109,8 @@ std::expected<void, std::string> stress_options::understand() {
   std::string error;
   take(plan.workers, stress::parse_workers(workers_), "--workers", error);
   take(plan.time, stress::parse_duration(time_), "--time", error);
-  take(run.stuck_after, stress::parse_duration(stuck_), "--stuck", error);
+  if (!stuck_.empty())
+    take(run.stuck_after, stress::parse_duration(stuck_), "--stuck", error);
   take(plan.seed, parse_number(seed_, 0, UINT64_MAX), "--seed", error);
   ends_at_complaints = !most_findings_.empty();
   constexpr std::uint64_t highest_most = 1'000'000;
@@ -141,12 +144,26 @@ std::string stress_options::understand_faults() {
   }
   auto faults = stress::parse_faults(faults_);
   if (!faults) return "--faults " + faults.error();
-  for (const stress::fault& each : *faults)
-    if (each.time * 2 > run.stuck_after)
-      return fmt::format("--faults {}: a call would look stuck: raise --stuck",
-                         stress::to_string(each.kind));
+  // Stores wait for each other, so that the last may wait for the delays of all.
+  std::chrono::milliseconds longest{0};
+  for (const stress::fault& each : *faults) longest += each.time * (calls_at_once() + 1);
+  if (stuck_.empty())
+    run.stuck_after += longest;
+  else if (longest > run.stuck_after)
+    return fmt::format("--stuck {}: with these faults and workers a call may take {} s",
+                       stuck_, std::chrono::ceil<std::chrono::seconds>(longest).count());
   plan.faults = std::move(*faults);
   return "";
+}
+
+unsigned stress_options::workers() const {
+  unsigned all = 0;
+  for (const stress::worker_group& group : plan.workers) all += group.count;
+  return all;
+}
+
+unsigned stress_options::calls_at_once() const {
+  return std::max(workers(), run.in_flight);
 }
 
 void stress_options::understand_circumstances() {
@@ -173,10 +190,14 @@ std::string stress_options::understand_driver() {
     if (!calls) return "--in-flight " + calls.error();
     if (!on_ring) return "--in-flight is of --driver uring: each thread has one call";
     run.in_flight = static_cast<unsigned>(*calls);
+    if (workers() > run.in_flight && replay.empty())
+      return fmt::format("--in-flight {}: at least one for each worker, {}", in_flight_,
+                         workers());
   }
   if (!on_ring) return "";
   run.driver = stress::driver_kind::uring;
-  const std::string missing = stress::why_no_ring();
+  const std::string missing =
+      stress::why_no_ring(calls_at_once(), std::size_t{workers()} * stress::kept_files);
   return missing.empty() ? "" : "--driver uring: " + missing + ": use --driver threads";
 }
 

@@ -49,6 +49,8 @@ class stress_options {
   void understand_circumstances();
   void add_result_options();
   std::string understand_driver();
+  unsigned workers() const;
+  unsigned calls_at_once() const;
   std::string conflict() const;
   std::vector<std::string> machine_arguments() const;
   std::string command_line() const;
@@ -59,7 +61,7 @@ class stress_options {
   std::string workers_ =
       "probe=1,remove=1,online=2,offline=2,online_movable=1,switch=1,read=2,hold=1";
   std::string time_ = "10s";
-  std::string stuck_ = "20s";
+  std::string stuck_;
   std::string most_findings_;
   std::string calls_;
   std::string seed_ = "1";

@@ -21,12 +21,12 @@
 #include <thread>
 #include <utility>
 
+#include "blocks/pidfd.h"
 #include "cli/foreground.h"
 #include "cli/work_thread.h"
 #include "emu/eras.h"
 #include "emu/kernel.h"
 #include "emu/lock_figures.h"
-#include "fuse/pidfd.h"
 #include "locks/blocked_tasks.h"
 #include "locks/completion.h"
 #include "locks/lockdep.h"
@@ -311,6 +311,7 @@ std::expected<worker_process, std::string> worker_process::start(const worker_pl
 
 void worker_process::stop() {
   send_message(lifeline_.get(), message_stop);
+  kill(pid_, SIGCONT);  // somebody may have stopped it
   const owned_fd process{pidfd_open(pid_, 0)};
   pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
   if (process && poll(&ended, 1, stop_timeout_ms) == 0) kill(pid_, SIGKILL);

@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "blocks/owned_fd.h"
-#include "fuse/pidfd.h"
+#include "blocks/pidfd.h"
 
 namespace memhp {
 namespace {

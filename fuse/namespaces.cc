@@ -21,7 +21,7 @@
 #include <string_view>
 #include <vector>
 
-#include "fuse/pidfd.h"
+#include "blocks/pidfd.h"
 
 namespace memhp {
 namespace {

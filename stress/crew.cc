@@ -46,6 +46,7 @@ void crew::start() {
 // Until `limit` is over (0: never), all workers have ended, or there is a reason to.
 void crew::run(std::chrono::milliseconds limit) {
   start();
+  bool found_stuck = false;
   while (!all_ended()) {
     std::this_thread::sleep_for(pause(limit));
     const auto elapsed = run_clock::now() - shared_->start;
@@ -53,12 +54,11 @@ void crew::run(std::chrono::milliseconds limit) {
     if (limit.count() != 0 && elapsed >= limit) break;
     if (options_.stop && options_.stop()) break;
     if (options_.tick) options_.tick();
-    if (shared_->findings.count() >= options_.most_findings ||
-        find_stuck(options_.stuck_after))
-      break;
+    if (shared_->findings.count() >= options_.most_findings) break;
+    if (found_stuck = find_stuck(options_.stuck_after); found_stuck) break;
   }
   shared_->stop = true;
-  wedged_ = !join();
+  wedged_ = !join(found_stuck);
 }
 
 run_figures crew::figures() {
@@ -146,8 +146,7 @@ bool crew::ends_within(std::chrono::milliseconds time) const {
 }
 
 // False if some thread could not be ended: it is left behind.
-bool crew::join() {
-  bool found_stuck = shared_->findings.count() != 0 && find_stuck(options_.stuck_after);
+bool crew::join(bool found_stuck) {
   while (!found_stuck && !ends_within(look_every)) {
     const bool impatient = options_.give_up && options_.give_up();
     found_stuck = find_stuck(impatient ? look_every : options_.stuck_after);

@@ -42,7 +42,7 @@ class crew {
   void sample(run_clock::duration elapsed);
   bool find_stuck(std::chrono::milliseconds for_longer_than);
   bool ends_within(std::chrono::milliseconds time) const;
-  bool join();
+  bool join(bool found_stuck);
 
   std::unique_ptr<shared_run> shared_;
   const run_options& options_;

@@ -29,7 +29,7 @@ constexpr std::array<known_fault, 5> known = {{
 }};
 constexpr std::chrono::milliseconds longest{10'000};
 // What is left of it afterwards tells how often the fault happened.
-constexpr std::uint64_t many_times = std::numeric_limits<int>::max();
+constexpr std::int64_t many_times = std::numeric_limits<int>::max();
 
 const known_fault& of(fault_kind kind) {
   return known[static_cast<std::size_t>(kind)];
@@ -96,15 +96,20 @@ void excuse(circumstances& now, const std::vector<fault>& faults) {
 }
 
 odds odds_of(double probability) {
-  constexpr double whole = 100;
+  constexpr unsigned whole = 100;
   constexpr double most_interval = 1'000'000;
-  const double percent = probability * whole;
-  // Whole percents of every chance, else one percent of every so many.
-  const double interval =
-      percent >= 1 ? 1 : std::min(std::ceil(1 / percent), most_interval);
-  return {.percent = static_cast<unsigned>(
-              std::clamp(std::round(percent * interval), 1.0, whole)),
-          .interval = static_cast<unsigned>(interval)};
+  odds best{.percent = 0, .interval = 1};
+  double off_by = std::numeric_limits<double>::infinity();
+  for (unsigned percent = 1; percent <= whole; ++percent) {
+    const double chance = static_cast<double>(percent) / whole;
+    const double interval =
+        std::clamp(std::round(chance / probability), 1.0, most_interval);
+    const double off = std::abs(chance / interval - probability);
+    if (off >= off_by) continue;
+    off_by = off;
+    best = {.percent = percent, .interval = static_cast<unsigned>(interval)};
+  }
+  return best;
 }
 
 std::expected<void, std::string> switch_on(const tree& sys,
@@ -113,14 +118,14 @@ std::expected<void, std::string> switch_on(const tree& sys,
     if (each.kind == fault_kind::stop) continue;
     const odds wanted = odds_of(each.probability);
     int error = 0;
-    const auto set = [&](std::string_view file, std::uint64_t value) {
+    const auto set = [&](std::string_view file, std::int64_t value) {
       if (error == 0)
         error = sys.write(file_of(each.kind, file), fmt::format("{}", value));
     };
     set("interval", wanted.interval);
     set("times", many_times);
-    if (each.time.count() != 0)
-      set("delay_ms", static_cast<std::uint64_t>(each.time.count()));
+    if (each.time.count() != 0) set("delay_ms", each.time.count());
+    if (each.kind == fault_kind::veto) set("error", -EPERM);
     set("probability", wanted.percent);
     if (error != 0)
       return std::unexpected{fmt::format(
@@ -136,10 +141,11 @@ std::vector<std::pair<std::string, std::uint64_t>> switch_off(
   for (const fault& each : faults) {
     if (each.kind == fault_kind::stop) continue;
     (void)sys.write(file_of(each.kind, "probability"), "0");
-    std::uint64_t left = many_times;
+    std::int64_t left = many_times;
     const std::string text = sys.read(file_of(each.kind, "times"));
     std::from_chars(text.data(), text.data() + text.size(), left);
-    happened.emplace_back(to_string(each.kind), many_times - left);
+    happened.emplace_back(to_string(each.kind),
+                          static_cast<std::uint64_t>(many_times - left));
     (void)sys.write(file_of(each.kind, "times"), "1");
     (void)sys.write(file_of(each.kind, "interval"), "1");
   }

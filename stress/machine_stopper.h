@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "blocks/owned_fd.h"
 #include "stress/faults.h"
 #include "stress/sequence.h"
 
@@ -26,7 +27,9 @@ class machine_stopper {
   std::uint64_t stops() const { return stops_; }
 
  private:
-  const pid_t machine_;
+  void stop();
+
+  const owned_fd machine_;  // a pidfd: its number may be another's once it has ended
   const fault how_;
   sequence numbers_;
   clock::time_point next_;

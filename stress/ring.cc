@@ -33,19 +33,20 @@ bool opens(const request& what) {
   return is_transfer(what) && (!what.kept || what.reopen);
 }
 
+const char* hint_for(int error) {
+  switch (error) {
+    case EPERM:
+    case ENOSYS: return " (kernel.io_uring_disabled, or a container that forbids it)";
+    case EINVAL: return " (Linux 5.19 has what is needed)";
+    default: return "";
+  }
+}
+
 }  // namespace
 
-std::string why_no_ring() {
-  io_uring ring{};
-  const int error = -io_uring_queue_init(1, &ring, 0);
-  if (error == 0) {
-    io_uring_queue_exit(&ring);
-    return {};
-  }
-  return fmt::format("no io_uring here: {}{}", strerror(error),
-                     error == EPERM || error == ENOSYS
-                         ? " (kernel.io_uring_disabled, or a container that forbids it)"
-                         : "");
+std::string why_no_ring(std::size_t chains, std::size_t kept) {
+  const auto tried = ring::create(chains, kept);
+  return tried ? "" : tried.error();
 }
 
 std::expected<ring, std::string> ring::create(std::size_t chains, std::size_t kept) {
@@ -57,7 +58,8 @@ std::expected<ring, std::string> ring::create(std::size_t chains, std::size_t ke
       std::bit_ceil(std::max<std::size_t>(2 * queue_entries, 4 * chains)));
   if (const int error = -io_uring_queue_init_params(static_cast<unsigned>(queue_entries),
                                                     &made.ring_, &params))
-    return std::unexpected{fmt::format("io_uring_setup: {}", strerror(error))};
+    return std::unexpected{
+        fmt::format("no io_uring here: {}{}", strerror(error), hint_for(error))};
   made.owned_ = true;
   constexpr std::size_t others = 64;
   raise_file_limit(chains + kept + others);
@@ -181,6 +183,8 @@ answer ring::answer_of(const chain& each, std::string& complaint) {
   got.error = std::max(-result, 0);
   got.size = static_cast<std::size_t>(std::max(result, 0));
   if (each.what.what == request::kind::read) {
+    // io_uring reads on after a short read. What it finds there may be of another text:
+    // "going-offline" is longer than the "online" that was answered first.
     got.text.assign(each.text.data(), got.size);
     if (const auto at = got.text.find('\n'); at != std::string::npos)
       got.text.resize(at + 1);

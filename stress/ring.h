@@ -24,9 +24,9 @@
 
 namespace memhp::stress {
 
-// Why there is no io_uring here (ENOSYS, or EPERM as in most containers), in one line;
-// empty if there is one.
-std::string why_no_ring();
+// Why a ring of that size cannot be made here (ENOSYS, or EPERM as in most containers, or
+// too few files allowed), in one line; empty if it can.
+std::string why_no_ring(std::size_t chains, std::size_t kept);
 
 class ring {
  public:

@@ -31,6 +31,7 @@ void ring_driver::run() {
   }
   for (;;) {
     start_calls();
+    finish_idle();
     if (under_way_ == 0 && turns_.empty() && waiting_.empty()) break;
     const auto part_is_back = [&](std::size_t number, unsigned part, int result) {
       flight& each = flights_[number];
@@ -50,7 +51,18 @@ void ring_driver::run() {
   }
   lister_.reset();
   ring_.reset();
-  for (worker& each : workers_) each.finish();
+  finish_idle();
+}
+
+// Once nobody has more calls: those whose calls are all back. They do not wait for a call
+// of another worker that hangs.
+void ring_driver::finish_idle() {
+  if (!turns_.empty() || !waiting_.empty()) return;
+  for (worker& each : workers_)
+    if (!each.ended() && std::ranges::none_of(flights_, [&](const flight& one) {
+          return one.who == &each;
+        }))
+      each.finish();
 }
 
 // A worker whose turn it is begins a call, or waits until it is due.

@@ -23,7 +23,8 @@ inline constexpr unsigned most_in_flight = 4096;
 
 class ring_driver {
  public:
-  // `in_flight` calls at a time of all workers together, 0: one a worker. Everything
+  // `in_flight` calls at a time of all workers together, at least one a worker (0: that
+  // many). Everything
   // must outlive this.
   ring_driver(shared_run& shared, std::deque<worker>& workers, unsigned in_flight);
 
@@ -45,6 +46,7 @@ class ring_driver {
   };
 
   void start_calls();
+  void finish_idle();
   void start(worker& who, const call& what);
   void go_on(flight& each);
   void end(flight& each);

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "blocks/owned_fd.h"
-#include "fuse/pidfd.h"
+#include "blocks/pidfd.h"
 #include "tests/fuse/child_process.h"
 
 namespace memhp {

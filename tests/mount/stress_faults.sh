@@ -46,11 +46,11 @@ expect_line error "Interrupted system call"
 expect "the state after the signal" "$(cat $memory/memory32/state)" online
 echo offline >$memory/memory32/state # times is used up
 
-# Who is asked to end waits for the calls that are under way; who is asked again does not.
-echo 1 >$debug/slow_migrate/times
-echo 10000 >$debug/slow_migrate/delay_ms
+# Who is asked to end waits for the calls that are under way; who is asked again does not,
+# and its faults end with it all the same.
 echo online >$memory/memory32/state
-background memhp stress --tree hp --workers offline=1 --blocks 32 --time 60s --stuck 900s --quiet >out
+background memhp stress --tree hp --workers offline=1 --blocks 32 --time 60s --stuck 900s --quiet \
+  --faults slow-migrate=10s@1 >out
 eventually goes_offline
 ends_when_asked_again() { kill "$pid" 2>/dev/null || true; is_gone "$pid"; }
 eventually ends_when_asked_again
@@ -58,8 +58,17 @@ status=0
 wait "$pid" || status=$?
 expect "exit status when asked twice" $status 1
 expect_line out "^FINDING offline 0: offline on block 32: has not come back for"
+expect "slow_migrate afterwards" "$(cat $debug/slow_migrate/probability)" 0
 eventually is_online $memory/memory32
 echo offline >$memory/memory32/state
+
+# A terminal that is closed leaves no machine stopped.
+machine=$(figure pid hp)
+background memhp stress --tree hp --workers read=1 --time 60s --faults stop=300ms@1 --quiet >out
+eventually grep -q "^State:.T" "/proc/$machine/status"
+kill -HUP "$pid"
+eventually is_gone "$pid"
+! grep -q "^State:.T" "/proc/$machine/status" || fail "the machine is stopped"
 
 # A slow host and one without memory.
 for fault in slow_populate fail_populate; do
@@ -73,7 +82,8 @@ expect "what is left of it" "$(cat $debug/fail_populate/times $debug/slow_popula
 echo online >$memory/memory32/state
 
 while IFS='|' read -r faults must_say; do
-  status_of memhp stress --tree hp --faults "$faults"
+  # shellcheck disable=SC2086 # the words of the table
+  status_of memhp stress --tree hp --faults $faults
   expect "exit status of $faults" $status 2
   expect_one_line err
   grep -Eq -- "$must_say" err || fail "$faults: $(cat err)"
@@ -82,4 +92,5 @@ fire=1|write veto, enomem
 veto=2|PROBABILITY, at most 1
 stop=0.5|stop=TIME@PROBABILITY
 veto=1,veto=1|twice
+slow-migrate=2s@1 --stuck 20s|--stuck 20s: .* 24 s
 TABLE

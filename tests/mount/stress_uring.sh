@@ -26,6 +26,9 @@ expect "standard output without io_uring" "$(cat out)" ""
 status_of memhp stress --driver threads --in-flight 8
 expect "exit status of threads in flight" $status 2
 expect_line err "of --driver uring"
+status_of memhp stress --driver uring --in-flight 4 --workers read=5
+expect "exit status of fewer calls than workers" $status 2
+expect_line err "at least one for each worker, 5"
 
 memhp stress --driver uring --workers read=1 --calls 1 --quiet >out 2>err || true
 if grep -q "no io_uring here" err; then skip "$(cat err)"; fi
@@ -55,6 +58,12 @@ expect "exit status with 1024 in flight ($(cat out err))" $status 0
 expect_line out "^4000 calls in "
 state >after
 cmp before after || fail "the machine is not as it was: $(diff before after)"
+
+# What runs in the machine is interrupted, too, not only what has not begun.
+status_of memhp stress --tree hp --driver uring --workers online=2,offline=2,signal=1@500 \
+  --faults slow-migrate=20ms@1 --calls 50 --quiet --json figures
+expect "exit status with interrupts ($(cat out err))" $status 0
+expect_line figures '"EINTR": [1-9]'
 
 # The last kernel before seed 000.
 status_of memhp stress --driver uring --era 5666848774ef --workers mix=2,dimm=1 --time 5s --quiet

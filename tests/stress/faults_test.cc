@@ -36,10 +36,11 @@ TEST(FaultList, NonsenseIsRefusedInWordsThatHelp) {
 }
 
 TEST(FaultList, OddsComeNearTheProbability) {
-  for (const double probability : {1.0, 0.5, 0.01, 0.005, 0.001, 0.0001}) {
+  for (const double probability :
+       {1.0, 0.777, 0.5, 0.33, 0.015, 0.014, 0.01, 0.007, 0.005, 0.001, 0.0001}) {
     const odds said = odds_of(probability);
     EXPECT_LE(said.percent, 100U);
-    EXPECT_NEAR(said.percent / 100.0 / said.interval, probability, probability / 10)
+    EXPECT_NEAR(said.percent / 100.0 / said.interval, probability, probability / 100)
         << probability;
   }
 }
@@ -54,6 +55,22 @@ TEST(FaultList, ExcusesItsErrorsAndNoOthers) {
   EXPECT_FALSE(may_answer(operation::online, EPERM, now));
   excuse(now, *parse_faults("veto=0.1"));
   EXPECT_TRUE(may_answer(operation::offline, EPERM, now));
+}
+
+TEST(FaultFiles, AVetoIsEpermWhateverWasThere) {
+  std::string dir = testing::TempDir() + "faults.XXXXXX";
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  const std::string files = dir + "/" + debug_dir + "/fail_notifier/";
+  tree sys;
+  sys.path = dir;
+  sys.root = owned_fd{open(dir.c_str(), O_PATH | O_CLOEXEC)};
+  std::filesystem::create_directories(files);
+  for (const char* file : {"probability", "interval", "times", "error"})
+    std::ofstream{files + file};
+  ASSERT_TRUE(switch_on(sys, *parse_faults("veto=0.05")).has_value());
+  EXPECT_EQ(sys.read(std::string{debug_dir} + "/fail_notifier/error"), "-1");
+  std::error_code ignored;
+  std::filesystem::remove_all(dir, ignored);
 }
 
 TEST(FaultFiles, AreWrittenAndCountedAndReset) {

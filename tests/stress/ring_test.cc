@@ -26,7 +26,7 @@ namespace {
 class Ring : public testing::Test {
  protected:
   void SetUp() override {
-    if (const std::string why = why_no_ring(); !why.empty()) GTEST_SKIP() << why;
+    if (const std::string why = why_no_ring(8, 8); !why.empty()) GTEST_SKIP() << why;
     std::string pattern = testing::TempDir() + "ring.XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     dir = pattern;
@@ -160,7 +160,7 @@ TEST(RingIsMissing, IsSaidInOneLine) {
       const sock_fprog filter{.len = program.size(), .filter = program.data()};
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
       if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) _exit(2);
-      const std::string why = why_no_ring();
+      const std::string why = why_no_ring(1, 0);
       _exit(why.starts_with("no io_uring here: ") && !why.contains('\n') ? 0 : 1);
     }
     int status = 0;
