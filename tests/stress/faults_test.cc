@@ -1,6 +1,7 @@
 #include "stress/faults.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 namespace memhp::stress {
 namespace {
@@ -57,44 +59,50 @@ TEST(FaultList, ExcusesItsErrorsAndNoOthers) {
   EXPECT_TRUE(may_answer(operation::offline, EPERM, now));
 }
 
-TEST(FaultFiles, AVetoIsEpermWhateverWasThere) {
-  std::string dir = testing::TempDir() + "faults.XXXXXX";
-  ASSERT_NE(mkdtemp(dir.data()), nullptr);
-  const std::string files = dir + "/" + debug_dir + "/fail_notifier/";
-  tree sys;
-  sys.path = dir;
-  sys.root = owned_fd{open(dir.c_str(), O_PATH | O_CLOEXEC)};
-  std::filesystem::create_directories(files);
-  for (const char* file : {"probability", "interval", "times", "error"})
-    std::ofstream{files + file};
-  ASSERT_TRUE(switch_on(sys, *parse_faults("veto=0.05")).has_value());
-  EXPECT_EQ(sys.read(std::string{debug_dir} + "/fail_notifier/error"), "-1");
-  std::error_code ignored;
-  std::filesystem::remove_all(dir, ignored);
+// A directory with the files of one fault, empty.
+class FaultFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    sys_.path = testing::TempDir() + "faults.XXXXXX";
+    ASSERT_NE(mkdtemp(sys_.path.data()), nullptr);
+    sys_.root = owned_fd{open(sys_.path.c_str(), O_PATH | O_CLOEXEC)};
+  }
+  void TearDown() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(sys_.path, ignored);
+  }
+  void make(std::string_view fault) {
+    const std::string dir = fmt::format("{}/{}/{}/", sys_.path, debug_dir, fault);
+    std::filesystem::create_directories(dir);
+    for (const char* file : {"probability", "interval", "times", "error"})
+      std::ofstream{dir + file};
+  }
+  std::string file(std::string_view name) const {
+    return sys_.read(fmt::format("{}/{}", debug_dir, name));
+  }
+
+  tree sys_;
+};
+
+TEST_F(FaultFiles, AVetoIsEpermWhateverWasThere) {
+  make("fail_notifier");
+  ASSERT_TRUE(switch_on(sys_, *parse_faults("veto=0.05")).has_value());
+  EXPECT_EQ(file("fail_notifier/error"), "-1");
 }
 
-TEST(FaultFiles, AreWrittenAndCountedAndReset) {
-  std::string dir = testing::TempDir() + "faults.XXXXXX";
-  ASSERT_NE(mkdtemp(dir.data()), nullptr);
-  const std::string files = dir + "/" + debug_dir + "/fail_populate/";
-  tree sys;
-  sys.path = dir;
-  sys.root = owned_fd{open(dir.c_str(), O_PATH | O_CLOEXEC)};
+TEST_F(FaultFiles, AreWrittenAndCountedAndReset) {
   const auto faults = parse_faults("enomem=0.05");
-  EXPECT_THAT(switch_on(sys, *faults).error(), HasSubstr("fail_populate"));
-  std::filesystem::create_directories(files);
-  for (const char* file : {"probability", "interval", "times"})
-    std::ofstream{files + file};
-  ASSERT_TRUE(switch_on(sys, *faults).has_value());
-  EXPECT_EQ(sys.read(std::string{debug_dir} + "/fail_populate/probability"), "5");
-  std::ofstream{files + "times"} << 2147483647 - 3;
-  const auto happened = switch_off(sys, *faults);
+  EXPECT_THAT(switch_on(sys_, *faults).error(), HasSubstr("fail_populate"));
+  make("fail_populate");
+  ASSERT_TRUE(switch_on(sys_, *faults).has_value());
+  EXPECT_EQ(file("fail_populate/probability"), "5");
+  ASSERT_EQ(sys_.write(fmt::format("{}/fail_populate/times", debug_dir), "2147483644"),
+            0);  // three times less than at first
+  const auto happened = switch_off(sys_, *faults);
   ASSERT_EQ(happened.size(), 1U);
   EXPECT_EQ(happened[0].first, "enomem");
   EXPECT_EQ(happened[0].second, 3U);
-  EXPECT_EQ(sys.read(std::string{debug_dir} + "/fail_populate/probability")[0], '0');
-  std::error_code ignored;
-  std::filesystem::remove_all(dir, ignored);
+  EXPECT_EQ(file("fail_populate/probability")[0], '0');
 }
 
 }  // namespace
