@@ -4,6 +4,8 @@
 
 #include <array>
 #include <ranges>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "emu/memory_device.h"
@@ -22,6 +24,12 @@ class acpi_memory_device final : public device {
         owner{owner},
         slot{slot} {}
 
+  // acpi_device_uevent(): by MODALIAS udev finds the module that drives a device.
+  std::vector<std::string> uevent_variables() const override {
+    return {fmt::format("MODALIAS={}", modalias)};
+  }
+
+  static constexpr std::string_view modalias = "acpi:PNP0C80:";
   acpi_memhotplug& owner;
   const int slot;
   atomic_cell<bool> present{"adev->present", false};
@@ -61,7 +69,7 @@ result<std::string> path_show(kobject& object, task&) {
   return fmt::format("\\_SB_.MHPC.MP{:02X}\n", to_slot(object).slot);
 }
 result<std::string> modalias_show(kobject&, task&) {
-  return "acpi:PNP0C80:\n";
+  return fmt::format("{}\n", acpi_memory_device::modalias);
 }
 
 constexpr std::array slot_attrs = {

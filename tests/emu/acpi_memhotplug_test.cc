@@ -62,6 +62,19 @@ TEST(Dimm, ItsSlotAndItsBlocksNameEachOther) {
   EXPECT_EQ(m.read(slot_file(0, "hid")), "PNP0C80");
 }
 
+TEST(Dimm, ItsSlotTellsUdevWhatItIs) {
+  test_machine m{with_dimm(1)};
+  EXPECT_EQ(m.read(slot_file(0, "modalias")), "acpi:PNP0C80:");
+  EXPECT_EQ(m.read(slot_file(0, "uevent")), "MODALIAS=acpi:PNP0C80:");
+  EXPECT_EQ(m.write(slot_file(0, "uevent"), "change"), 0);
+  EXPECT_THAT(
+      m.read("kernel/debug/memhp/uevents"),
+      testing::HasSubstr(fmt::format("change@/{0}/PNP0C80:00 ACTION=change "
+                                     "DEVPATH=/{0}/PNP0C80:00 SUBSYSTEM=acpi "
+                                     "MODALIAS=acpi:PNP0C80: SYNTH_UUID=0 SEQNUM=",
+                                     slots_dir)));
+}
+
 TEST(Eject, OfflinesThenRemovesTheBlocksThenTheNode) {
   test_machine m{with_dimm(2)};
   EXPECT_EQ(m.set(32, "online_movable"), 0);
