@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <string_view>
 
 #include "emu/dax_kmem.h"
 #include "emu/memory_hotplug.h"
@@ -14,6 +15,9 @@
 namespace memhp {
 
 namespace {
+
+// Where the ACPI table of NVDIMMs (NFIT) hangs, and what it lists below.
+constexpr std::string_view nfit_dir = "devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00";
 
 // --- the region: dax_region/ beside the device ----------------------------------------
 
@@ -157,6 +161,9 @@ dax_bus::dax_bus(kernel& kern) : k{kern}, bus{bus_register(kern, "dax")} {
   k.sysfs.remove_by_name(*bus.dir, drivers_probe_attr.name);
   (void)k.sysfs.create_file(*bus.dir, drivers_probe_attr, *owner);
   kobjects_.push_back(std::move(owner));
+  // Before the first device, as if a table were there without entries: the directory can
+  // be put into the host's tree, and devices come into it later.
+  (void)k.sysfs.make_path(nfit_dir);
   register_driver(std::make_unique<device_dax>(*this));
   register_driver(std::make_unique<dax_kmem>(*this));
 }
@@ -194,8 +201,8 @@ result<int> dax_bus::plug(std::uint64_t size, int nid, const phys_addr* start) {
     return fail(ok.error());
 
   const int id = next_region_++;
-  const kernfs_ref parent = k.sysfs.make_path(fmt::format(
-      "devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region{0}/dax{0}.1", id));
+  const kernfs_ref parent =
+      k.sysfs.make_path(fmt::format("{0}/ndbus0/region{1}/dax{1}.1", nfit_dir, id));
   auto region = std::make_unique<dax_region>(id, size);
   const kernfs_ref dir = *k.sysfs.create_dir(*parent, "dax_region", region.get());
   for (const attribute& attr : region_attrs)

@@ -20,11 +20,14 @@
 namespace memhp {
 
 // What the machine takes over of /sys.
-inline constexpr std::array<std::string_view, 14> machine_parts = {
+inline constexpr std::array<std::string_view, 15> machine_parts = {
     "devices/system/memory",
     "devices/system/node",
     "devices/system/cpu",
-    "devices/LNXSYSTM:00",
+    // Of the ACPI devices the DIMMs' and the dax devices' alone: links of the host's bus
+    // and of its PCI and PNP devices point to the others.
+    "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04",
+    "devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
     "bus/memory",
     "bus/node",
     "module/memory_hotplug",

@@ -18,7 +18,8 @@ fi
 expect "mounts inside" "$(cat mounts)" "/sys/bus/dax
 /sys/bus/memory
 /sys/bus/node
-/sys/devices/LNXSYSTM:00
+/sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00
+/sys/devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04
 /sys/devices/system/cpu
 /sys/devices/system/memory
 /sys/devices/system/node
