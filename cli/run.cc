@@ -27,6 +27,7 @@
 #include "cli/machine_options.h"
 #include "cli/worker.h"
 #include "fuse/composed_sys.h"
+#include "fuse/host_acpi_devices.h"
 #include "fuse/mount_tree.h"
 #include "fuse/namespaces.h"
 
@@ -101,6 +102,7 @@ class run_command final : public command {
             .log = log,
             .session = {},
             .enter = leave_namespace,
+            .furnish = [](kernfs_root& tree) { link_host_acpi_devices(tree, sys_dir); },
             .parent_died = [ns = *our_namespace] { end_processes_in(ns); },
         },
         signals.fd());

@@ -135,6 +135,7 @@ class worker {
     if (!booted) return std::unexpected{booted.error()};
     plan_.log->info("booted: {} node(s), era {}", plan_.setup.config.nodes,
                     plan_.setup.config.rules.era);
+    if (plan_.furnish) plan_.furnish((*booted)->sysfs());
     const lockdep_reports reports{(*booted)->kernel()};
     const hung_task_watch hung_tasks{(*booted)->kernel(),
                                      plan_.setup.hung_task_timeout_s};

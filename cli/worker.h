@@ -30,6 +30,8 @@ struct worker_plan {
   session_options session;
   // Called first in the worker, while it has one thread.
   std::function<void()> enter;
+  // Called in the worker with the tree of the booted machine, before it is served.
+  std::function<void(kernfs_root&)> furnish;
   // Called in the worker when its parent is gone, before it ends itself.
   std::function<void()> parent_died;
 };

@@ -19,6 +19,7 @@ unshare -m bash -eu -c '
     lsmem --summary=only | head -n 2 | tail -n 1"
   find /sys -xdev | sort' "$MEMHP" >out 2>err || fail "$(cat out err)"
 expect "both together" "$(sed '/^\/sys$/,$d' out)" "/sys/bus:
+acpi
 cpu
 dax
 memory

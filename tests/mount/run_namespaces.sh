@@ -15,7 +15,8 @@ if is_root; then
 else
   expect "namespaces of its own" "$changed" "mnt user "
 fi
-expect "mounts inside" "$(cat mounts)" "/sys/bus/dax
+expect "mounts inside" "$(cat mounts)" "/sys/bus/acpi/devices
+/sys/bus/dax
 /sys/bus/memory
 /sys/bus/node
 /sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00
