@@ -147,6 +147,8 @@ cpu_subsystem::cpu_subsystem(kernel& kern)
                       k.sysfs.remove_by_name(*devices[cpu]->dir, "topology");
                       return result<>{};
                     }} {
+  // Of drivers/acpi, and without ACPI objects of the CPUs it is bound to none.
+  driver_register(k, cpu_bus, "processor");
   device_add(*this, *k.sysfs.make_path("devices/system"), cpu_root_attr_list);
   for (const int nid : nodes_by_cpu(k)) {
     const unsigned number = count();

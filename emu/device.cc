@@ -151,6 +151,13 @@ constexpr std::array bus_attrs = {
     attribute{.name = "uevent", .mode = 0200, .store = bus_uevent_store},
 };
 
+// As every driver has them.
+constexpr std::array driver_attrs = {
+    attribute{.name = "bind", .mode = 0200, .store = no_driver_store},
+    attribute{.name = "unbind", .mode = 0200, .store = no_driver_store},
+    attribute{.name = "uevent", .mode = 0200, .store = bus_uevent_store},
+};
+
 kobject no_owner;
 
 }  // namespace
@@ -174,6 +181,13 @@ bus_type bus_register(kernel& k, std::string_view name) {
   for (const attribute& attr : bus_attrs)
     (void)k.sysfs.create_file(*bus.dir, attr, no_owner);
   return bus;
+}
+
+void driver_register(kernel& k, const bus_type& bus, std::string_view name) {
+  const kernfs_ref drivers = *k.sysfs.lookup(*bus.dir, "drivers");
+  const kernfs_ref dir = *k.sysfs.create_dir(*drivers, name);
+  for (const attribute& attr : driver_attrs)
+    (void)k.sysfs.create_file(*dir, attr, no_owner);
 }
 
 std::string devpath(device& dev) {

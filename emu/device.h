@@ -82,6 +82,10 @@ constexpr std::array<const attribute*, Size> addresses(
 // Creates the bus's directory in the tree.
 bus_type bus_register(kernel& k, std::string_view name);
 
+// Creates the directory of a driver of the bus that no device is bound to, and that takes
+// none.
+void driver_register(kernel& k, const bus_type& bus, std::string_view name);
+
 // Makes the device visible as a directory of its name in `parent`, with `attributes`,
 // the standard files and links, and announces it.
 void device_add(device& dev, kernfs_node& parent,

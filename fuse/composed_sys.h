@@ -20,7 +20,7 @@
 namespace memhp {
 
 // What the machine takes over of /sys.
-inline constexpr std::array<std::string_view, 16> machine_parts = {
+inline constexpr std::array<std::string_view, 17> machine_parts = {
     "devices/system/memory",
     "devices/system/node",
     "devices/system/cpu",
@@ -29,6 +29,7 @@ inline constexpr std::array<std::string_view, 16> machine_parts = {
     "devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A06:04",
     "devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
     "bus/acpi/devices",  // lists the host's too: fuse/host_acpi_devices.h
+    "bus/cpu",
     "bus/memory",
     "bus/node",
     "module/memory_hotplug",

@@ -47,6 +47,28 @@ TEST(CpuOnlineFile, IsMissingOnCpu0) {
   EXPECT_EQ(error_of(remove_cpu(m.k(), 4)), EINVAL);
 }
 
+TEST(CpuBus, ListsEveryCpu) {
+  test_machine m{four_cpus()};
+  EXPECT_THAT(m.children("bus/cpu/devices"),
+              testing::UnorderedElementsAre("cpu0", "cpu1", "cpu2", "cpu3"));
+  const auto target = [&](const char* path) {
+    return m->sysfs().readlink(**m->sysfs().find(path));
+  };
+  EXPECT_EQ(target("bus/cpu/devices/cpu3"), "../../../devices/system/cpu/cpu3");
+  EXPECT_EQ(target("devices/system/cpu/cpu3/subsystem"), "../../../../bus/cpu");
+}
+
+TEST(CpuBus, HasTheDriverThatModulesOfTheHostLinkTo) {
+  test_machine m;
+  const std::string driver = "bus/cpu/drivers/processor";
+  EXPECT_THAT(m.children(driver),
+              testing::UnorderedElementsAre("bind", "uevent", "unbind"));
+  EXPECT_EQ(m.write(driver + "/bind", "cpu0"), ENODEV);
+  EXPECT_EQ(m.write(driver + "/unbind", "cpu0"), ENODEV);
+  EXPECT_EQ(m.write(driver + "/uevent", "add"), 0);
+  EXPECT_EQ(m.write(driver + "/uevent", "garbage"), EINVAL);
+}
+
 TEST(CpuOffline, ShowsInEveryListOfCpus) {
   test_machine m{four_cpus()};
   EXPECT_EQ(put(m, 1, "0"), 0);

@@ -21,6 +21,11 @@ memhp run --memory 256M --dimm 128M@0 --dax 128M@0 -- sh -c '
   head -n 1 PNP0C80:01/subsystem/devices/PNP0C80:01/hid' - "$acpi" "$bus" >dimms
 expect "links that lead nowhere inside alone" \
   "$(comm -13 outside.dangling inside.dangling)" ""
+memhp run --memory 256M --cpus 1 -- sh look one_cpu "$acpi" "$bus"
+expect "links that lead nowhere on a machine with one CPU" \
+  "$(comm -13 outside.dangling one_cpu.dangling)" ""
+memhp run --memory 256M --cpus 4 -- ls /sys/bus/cpu/devices >cpus
+expect "the bus of the CPUs" "$(tr '\n' ' ' <cpus)" "cpu0 cpu1 cpu2 cpu3 "
 expect "ACPI devices of the host that are missing" \
   "$(comm -23 outside.acpi inside.acpi)" ""
 expect "the host's links on the bus" "$(cat inside.bus)" "$(cat outside.bus)"

@@ -16,6 +16,7 @@ else
   expect "namespaces of its own" "$changed" "mnt user "
 fi
 expect "mounts inside" "$(cat mounts)" "/sys/bus/acpi/devices
+/sys/bus/cpu
 /sys/bus/dax
 /sys/bus/memory
 /sys/bus/node
