@@ -288,6 +288,13 @@ template <class Error>
 constexpr attribute error_attr{
     .name = "error", .mode = 0644, .show = Error::show, .store = Error::store};
 
+// What debugfs itself decides. Its root is the administrator's alone, because most files
+// below may be read by everybody.
+void make_debugfs(kernfs_root& sysfs) {
+  const auto root = sysfs.create_dir(*sysfs.make_path("kernel"), "debug", nullptr, 0700);
+  sysfs.hide_sizes(**root);
+}
+
 }  // namespace
 
 debug_files::debug_files(kernel& kern)
@@ -299,6 +306,7 @@ debug_files::debug_files(kernel& kern)
                 .call = [this](memory_event event, const memory_notify&) {
                   return inject(event);
                 }} {
+  make_debugfs(k.sysfs);
   const kernfs_ref dir = k.sysfs.make_path("kernel/debug/memhp");
   for (const attribute& attr : memhp_attrs) (void)k.sysfs.create_file(*dir, attr, *this);
   for (const auto& error : errors_) {

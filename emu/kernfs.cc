@@ -159,6 +159,7 @@ result<kernfs_ref> kernfs_root::link_new(const kernfs_ref& node) {
     if (parent.dir_->find(node->name()) != nullptr) return fail(errc::file_exists);
     parent.dir_->insert(*node);
     node->linked_ = true;
+    node->sizes_hidden_ = parent.sizes_hidden_;
   }
   if (auto* observer = observer_.load(std::memory_order_acquire))
     observer->node_added(*node);
@@ -189,6 +190,11 @@ result<kernfs_ref> kernfs_root::create_link(kernfs_node& parent, std::string_vie
   node->mode_ = S_IFLNK | 0777;
   node->target_ = &target;
   return link_new(node);
+}
+
+void kernfs_root::hide_sizes(kernfs_node& dir) {
+  guard hold{kernfs_rwsem_};
+  dir.sizes_hidden_ = true;
 }
 
 kernfs_ref kernfs_root::make_path(std::string_view path) {
@@ -294,7 +300,7 @@ kernfs_stat kernfs_root::stat(kernfs_node& node) {
 
   read_guard hold{kernfs_rwsem_};
   kernfs_stat out{.ino = node.ino(), .mode = node.mode_};
-  out.size = node.type() == kernfs_type::file ? file_size : 0;
+  out.size = node.type() == kernfs_type::file && !node.sizes_hidden_ ? file_size : 0;
   if (node.dir_) out.nlink = 2 + node.dir_->subdirs;
   out.atime = out.mtime = out.ctime = to_timespec(born);
   if (node.iattr_) {

@@ -134,7 +134,8 @@ class kernfs_node : public boost::intrusive_ref_counter<kernfs_node> {
 
   // Guarded by kernfs_rwsem of the root.
   mode_t mode_ = 0;
-  bool linked_ = false;  // reachable from its parent
+  bool linked_ = false;        // reachable from its parent
+  bool sizes_hidden_ = false;  // what comes below it has it from its parent
   std::unique_ptr<inode_attributes> iattr_;
   std::unique_ptr<directory> dir_;
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> rb_;
@@ -177,6 +178,9 @@ class kernfs_root {
                                  kobject& owner);
   result<kernfs_ref> create_link(kernfs_node& parent, std::string_view name,
                                  kernfs_node& target);
+  // Files created below `dir` from now on have the size 0 in stat, as those of debugfs
+  // and proc, which know it only when they are read. Elsewhere it is a page, as in sysfs.
+  void hide_sizes(kernfs_node& dir);
   // create_dir() for every missing component of "a/b/c"; returns the last.
   kernfs_ref make_path(std::string_view path);
 

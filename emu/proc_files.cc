@@ -118,6 +118,7 @@ constexpr std::array sysctl_attrs = {
 }  // namespace
 
 proc_files::proc_files(kernel& kern) : k{kern} {
+  k.sysfs.hide_sizes(*k.sysfs.make_path("proc"));
   for (const std::string_view top : {"proc", "kernel/debug/memhp/proc"}) {
     const kernfs_ref dir = k.sysfs.make_path(top);
     for (const attribute& attr : proc_attrs) (void)k.sysfs.create_file(*dir, attr, *this);

@@ -20,6 +20,8 @@
 namespace memhp {
 namespace {
 
+constexpr const char* debugfs_dir = "/kernel/debug";  // below sys
+
 std::unexpected<std::string> because(std::string_view what, std::string_view path) {
   return std::unexpected{fmt::format("{} {}: {}", what, path, strerror(errno))};
 }
@@ -60,6 +62,12 @@ class sys_composer {
                    MOVE_MOUNT_F_EMPTY_PATH) != 0)
       return because("cannot mount the machine at", target);
     return {};
+  }
+
+  // Debugfs is root's alone, also where the host has none that could be copied.
+  void close_debugfs() const {
+    const std::string debugfs = sys_ + debugfs_dir;
+    if (ours_.contains(debugfs)) (void)chmod(debugfs.c_str(), 0700);
   }
 
  private:
@@ -174,11 +182,12 @@ std::expected<void, std::string> place_parts(const std::vector<tree_part>& parts
   sys_composer composer{sys};
   for (const tree_part& part : parts)
     if (auto placed = composer.place(part); !placed) return placed;
+  composer.close_debugfs();
   return {};
 }
 
 void ensure_debugfs(const std::string& sys) {
-  const std::string place = sys + "/kernel/debug";
+  const std::string place = sys + debugfs_dir;
   struct statfs fs{};
   if (statfs(place.c_str(), &fs) == 0 && fs.f_type == DEBUGFS_MAGIC) return;
   // Allowed only to the host's root. Without it nothing but the mount(8) listing

@@ -60,7 +60,8 @@ std::expected<std::vector<tree_part>, std::string> take_parts(
     const std::vector<std::string_view>& if_there = {});
 
 // Mounts every part, a directory or a file, at its path below `sys`, composing levels
-// where they are missing. The error is one line.
+// where they are missing. Debugfs, if it is such a level, is its owner's alone. The error
+// is one line.
 std::expected<void, std::string> place_parts(const std::vector<tree_part>& parts,
                                              const std::string& sys = "/sys");
 

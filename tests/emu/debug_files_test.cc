@@ -12,6 +12,21 @@ TEST(DebugFiles, HelpNamesEveryFile) {
     EXPECT_THAT(help, testing::ContainsRegex("\n" + file + " +[\"t]")) << file;
 }
 
+TEST(DebugFiles, AreRootsAloneAndOfNoSize) {
+  test_machine m;
+  const auto stat = [&](const char* path) {
+    return m->sysfs().stat(**m->sysfs().find(path));
+  };
+  EXPECT_EQ(stat("kernel/debug").mode, static_cast<mode_t>(S_IFDIR | 0700));
+  EXPECT_EQ(stat("kernel/debug/memhp").mode, static_cast<mode_t>(S_IFDIR | 0755));
+  for (const char* path :
+       {"kernel/debug/memhp/help", "kernel/debug/powerpc/memtrace/enable",
+        "kernel/debug/notifier-error-inject/memory/actions/MEM_GOING_ONLINE/error",
+        "proc/iomem", "proc/sys/kernel/lock_stat"})
+    EXPECT_EQ(stat(path).size, 0U) << path;
+  EXPECT_EQ(stat("devices/system/memory/memory1/state").size, 4096U);
+}
+
 TEST(PlugDimm, WantsItsWords) {
   test_machine m;
   for (const auto bad :

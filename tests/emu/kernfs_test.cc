@@ -54,6 +54,15 @@ TEST_F(Kernfs, FindsWhatWasCreatedAndNothingElse) {
   EXPECT_EQ(dir("a/b"), a);
 }
 
+TEST_F(Kernfs, HidesTheSizesOfAllFilesThatComeBelowADirectory) {
+  const kernfs_ref debug = dir("debug");
+  root_.hide_sizes(*debug);
+  for (const auto& [path, size] : {std::pair{"debug/a/b", 0U}, {"other", 4096U}}) {
+    ASSERT_TRUE(root_.create_file(*dir(path), plain, owner_));
+    EXPECT_EQ(root_.stat(**root_.find(std::string{path} + "/plain")).size, size);
+  }
+}
+
 // Recorded: the attributes and blocks of a machine with eight of them.
 TEST_F(Kernfs, ListsChildrenInTheKernelsOrder) {
   const std::vector<std::string> recorded = {"memory3",

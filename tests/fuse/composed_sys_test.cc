@@ -98,6 +98,21 @@ TEST(ComposedSys, MissingDirectoryAppearsBesideWhatTheHostHas) {
   });
 }
 
+TEST(ComposedSys, DebugfsIsItsOwnersAlone) {
+  if (*no_user_namespace() != '\0') GTEST_SKIP() << no_user_namespace();
+  for (const bool host_has_it : {false, true})
+    for_each_user([host_has_it] {
+      const worlds both;
+      if (host_has_it) fs::create_directories(both.sys + "/kernel/debug/other");
+      both.place();
+      struct stat st{};
+      ASSERT_EQ(stat((both.sys + "/kernel/debug").c_str(), &st), 0);
+      EXPECT_EQ(st.st_mode & 07777, 0700U);
+      ASSERT_EQ(stat((both.sys + "/kernel").c_str(), &st), 0);
+      EXPECT_EQ(st.st_mode & 07777, 0755U);
+    });
+}
+
 TEST(ComposedSys, NothingIsCreatedInTheHostsOwnFileSystem) {
   if (*no_user_namespace() != '\0') GTEST_SKIP() << no_user_namespace();
   for_each_user([] {
