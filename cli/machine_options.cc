@@ -130,7 +130,8 @@ void machine_options::add_hardware_to(CLI::App& app) {
   machine.text("--memory", memory_, "boot memory of each node", "SIZE");
   machine.text("--movablecore", movablecore_, "boot memory that goes to zone Movable",
                "SIZE");
-  machine.list("--dimm", dimms_, "a memory module, plugged at start (repeatable)");
+  machine.list("--dimm", dimms_,
+               "a memory module, plugged at start, one behind the other (repeatable)");
   machine.list("--dax", dax_,
                "a dax device, which kmem makes system RAM of that node (repeatable)");
   machine.text("--block-size", block_size_, "size of a memory block", "SIZE");
