@@ -92,13 +92,12 @@ unsigned take_row() {
   return my_row;
 }
 
-}  // namespace
-
-void detail::add_to_thread_row(std::byte* row0) {
+// Adds to the row of this thread; takes one the first time.
+void add_to_thread_row(std::byte* row0) {
   const unsigned row = my_row == no_row ? take_row() : my_row;
   auto& word = *reinterpret_cast<std::atomic<std::uint64_t>*>(
       row0 + (std::size_t{row} << percpu_row_shift));
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !defined(MEMHP_TSAN)
   if (row != shared_row) {
     // One instruction: a signal handler that locks between its load and its store loses
     // nothing. Nobody else writes here.
@@ -107,6 +106,19 @@ void detail::add_to_thread_row(std::byte* row0) {
   }
 #endif
   word.fetch_add(1, std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+void detail::add_to_row(std::byte* row0) {
+#if MEMHP_RSEQ
+  if (rows_are_cpus()) {
+    const std::atomic<std::uint32_t> no_gate = 0;
+    add_to_cpu_row<0>(rseq_offset, row0, no_gate);
+    return;
+  }
+#endif
+  add_to_thread_row(row0);
 }
 
 void percpu_init() {

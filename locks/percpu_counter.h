@@ -33,9 +33,11 @@
 #include <sys/rseq.h>
 #endif
 
+#include "locks/tsan.h"
+
 // ThreadSanitizer does not see what assembly does.
 #if defined(RSEQ_SIG) && (defined(__x86_64__) || defined(__aarch64__)) && \
-    !defined(__SANITIZE_THREAD__)
+    !defined(MEMHP_TSAN)
 #define MEMHP_RSEQ 1
 #else
 #define MEMHP_RSEQ 0
@@ -60,8 +62,11 @@ namespace detail {
 // first lock is made. One word for both, because a read looks at it twice.
 extern constinit std::ptrdiff_t rseq_offset;
 
-// Adds to the row of this thread; takes one the first time.
-void add_to_thread_row(std::byte* row0);
+// The same increment by a call, for who cannot inline the sequence: rows are threads
+// here, or the caller is compiled for ThreadSanitizer and the library is not. What a row
+// is, the library alone decides: two opinions in one process would be a lock that does
+// not lock.
+void add_to_row(std::byte* row0);
 
 #if MEMHP_RSEQ && defined(__x86_64__)
 // One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
@@ -158,7 +163,7 @@ template <std::size_t Offset>
   if (const std::ptrdiff_t rseq = detail::rseq_offset; rseq != 0) [[likely]]
     return detail::add_to_cpu_row<Offset>(rseq, row0, gate);
 #endif
-  detail::add_to_thread_row(row0 + Offset);
+  detail::add_to_row(row0 + Offset);
   return gate.load(std::memory_order_acquire) == 0;
 }
 
