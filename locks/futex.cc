@@ -4,17 +4,35 @@
 
 namespace memhp {
 
-unsigned spin_limit() {
-  // The affinity of the main thread: this one may be pinned. That it can change later is
-  // not followed; it is a hint, either value is correct.
-  static const unsigned limit = [] {
-    constexpr unsigned tries = 8;
+namespace {
+
+// The CPUs that the main thread and this one may use, together: one of them may be
+// pinned.
+bool threads_have_several_cpus() {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  for (const pid_t thread : {getpid(), pid_t{0}}) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
-    if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) return tries;
-    return CPU_COUNT(&allowed) > 1 ? tries : 0U;
-  }();
-  return limit;
+    if (sched_getaffinity(thread, sizeof(allowed), &allowed) != 0) return true;
+    CPU_OR(&all, &all, &allowed);
+  }
+  return CPU_COUNT(&all) > 1;
+}
+
+}  // namespace
+
+unsigned spin_limit() {
+  constexpr unsigned tries = 8;
+  // A no is not for ever: threads that each have a CPU of their own come later. A yes is;
+  // it is a hint, either value is correct.
+  constexpr unsigned calls_per_look = 64;
+  static std::atomic<bool> several = false;
+  thread_local unsigned calls = 0;
+  if (several.load(std::memory_order_relaxed)) return tries;
+  if (calls++ % calls_per_look != 0 || !threads_have_several_cpus()) return 0;
+  several.store(true, std::memory_order_relaxed);
+  return tries;
 }
 
 }  // namespace memhp
