@@ -40,7 +40,7 @@ constexpr unsigned gate_looks = 64;
 // A full fence. ThreadSanitizer does not know fences; a locked instruction on a word of
 // our own is one, too, and it needs none: our counts are locked instructions then.
 void full_fence() {
-#ifdef __SANITIZE_THREAD__
+#if defined(MEMHP_TSAN)
   static thread_local std::atomic<int> word = 0;
   word.fetch_add(1, std::memory_order_seq_cst);
 #else
@@ -49,7 +49,7 @@ void full_fence() {
 }
 
 bool barriers_are_cheap() {
-#ifdef __SANITIZE_THREAD__
+#if defined(MEMHP_TSAN)
   return false;
 #else
   return membarrier_usable();
@@ -75,7 +75,7 @@ percpu_rw_semaphore::percpu_rw_semaphore()
       state_{asymmetric_ ? idle : fenced} {}
 
 percpu_rw_semaphore::~percpu_rw_semaphore() {
-  if (is_write_locked() || !no_reader_left())
+  if (is_write_locked() || readers_left() != 0)
     lock_rule_broken("destroyed while held", kind, this);
   percpu_arena_give_back(place_);
   tsan_destroyed(this);
@@ -86,18 +86,23 @@ void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
   drainer_sleeps_.store(0, std::memory_order_relaxed);
   waiters_.store(0, std::memory_order_relaxed);
   reads_before_.store(0, std::memory_order_relaxed);
+  bursts_.store(0, std::memory_order_relaxed);
   new (&queue_lock_) mutex;  // a thread that is not there may have held it
   head_ = tail_ = nullptr;
 }
 
 // --- readers --------------------------------------------------------------------------
 
-// The reader has counted itself in. True if it may read.
-bool percpu_rw_semaphore::look_again_after_fence() {
+// The reader has counted itself in.
+std::uint32_t percpu_rw_semaphore::look_again_after_fence() const {
   full_fence();  // A, for a writer that found the lock fenced
-  const std::uint32_t seen = state_.load(std::memory_order_acquire);  // C
+  return state_.load(std::memory_order_acquire);  // C
+}
+
+// True if a reader that saw this state after its fence may read.
+bool percpu_rw_semaphore::may_read(std::uint32_t seen) {
   if (seen == blocked) return false;
-  if (seen == fenced && ++fenced_reads % fenced_reads_per_look == 0 &&
+  if (seen == fenced && fenced_reads % fenced_reads_per_look == 0 &&
       worth_a_barrier(count_reads())) {
     // From now on writers need the barrier. Being a read-modify-write it passes on what
     // the last writer released (D).
@@ -108,20 +113,30 @@ bool percpu_rw_semaphore::look_again_after_fence() {
   return true;
 }
 
+// Calls nothing where the lock is fenced and no look is due: that is each read of a lock
+// that is written often, and registers saved and restored would be a third of its time.
 void percpu_rw_semaphore::lock_shared_slow() {
+  const std::uint32_t seen = look_again_after_fence();
+  if (seen == fenced && ++fenced_reads % fenced_reads_per_look != 0) [[likely]]
+    return;
+  if (!may_read(seen)) wait_to_read();
+}
+
+// The reader has counted itself in and found the gate closed.
+void percpu_rw_semaphore::wait_to_read() {
   bool patient = true;  // once: writers that come one after the other do not starve us
-  while (!look_again_after_fence()) {
+  do {
     back_out();
     if (!std::exchange(patient, false) || !gate_opens_soon()) {
       waiter self{.writer = false};
       if (enqueue_or_go_on(self)) return await_grant(self);
     }
     count_in();  // the gate has opened: once more
-  }
+  } while (!may_read(look_again_after_fence()));
 }
 
 bool percpu_rw_semaphore::try_lock_shared_slow() {
-  if (look_again_after_fence()) return true;
+  if (may_read(look_again_after_fence())) return true;
   back_out();
   return false;
 }
@@ -185,8 +200,9 @@ void percpu_rw_semaphore::lock_untold() {
   drain(before);
 }
 
-// F pairs with E in unlock_shared().
-bool percpu_rw_semaphore::no_reader_left() const {
+// How many readers are in. It may be more than there are, never less: a negative number
+// means that somebody gave back what nobody held. F pairs with E in unlock_shared().
+std::int64_t percpu_rw_semaphore::readers_left() const {
   const unsigned rows = percpu_rows();
   const auto pair = [this](unsigned row) -> const percpu_counts& {
     return *reinterpret_cast<const percpu_counts*>(
@@ -198,13 +214,18 @@ bool percpu_rw_semaphore::no_reader_left() const {
   // Invariant 2: an acquire load, so the others do not move before it.
   for (unsigned row = 0; row < rows; ++row)
     difference += pair(row).acquired.load(std::memory_order_acquire);
-  return difference == 0;
+  return static_cast<std::int64_t>(difference);
+}
+
+bool percpu_rw_semaphore::drained() const {
+  const std::int64_t readers = readers_left();
+  if (readers < 0) lock_rule_broken("read unlock of what is not held", kind, this);
+  return readers == 0;
 }
 
 // Waits until the readers that were in are out.
 void percpu_rw_semaphore::drain(std::uint32_t before) {
-  const auto drained = [this] { return no_reader_left(); };
-  if (spin_while_it_helps(drained)) return;
+  if (spin_while_it_helps([this] { return drained(); })) return;
   // H, for readers that unlock without a fence: their count is visible after the barrier,
   // or they see the gate closed. From idle there was one when it closed.
   if (before == fenced && asymmetric_) membarrier_all_threads();
@@ -335,7 +356,8 @@ bool percpu_rw_semaphore::spin(Done done, unsigned tries) {
   if (done()) return true;
   if (spin_limit() == 0) return false;  // one CPU: who is waited for cannot run
   for (unsigned i = 0; i < tries; ++i) {
-    for (unsigned pause = 0; pause < 4; ++pause) cpu_relax();
+    // Closely at first: what is waited for is mostly shorter than a few pauses.
+    for (unsigned pause = std::min(i / 4, 4U); pause > 0; --pause) cpu_relax();
     if (done()) return true;
   }
   return false;

@@ -16,7 +16,8 @@
 //      and then two reads of one thread deadlock (lockdep reports it);
 //   2. a hold may be given back by another thread, and on another CPU;
 //   3. it is destroyed when every unlock has returned, not only when nobody holds it.
-// Fairness: a writer closes the gate at once; who comes then queues in order of arrival.
+// Fairness: a writer closes the gate at once; who comes then watches it for a moment (64
+// looks, once, and only while nobody queues), then queues in order of arrival.
 // The one who unlocks hands over: a run of readers together, up to the first writer, who
 // then waits for them. So nobody is passed by more than what stood before it, and writers
 // back to back do not starve readers. Only who comes at the moment of an unlock, with
@@ -45,8 +46,8 @@
 // fork(): in the child every lock is free: what the parent's threads held is forgotten,
 // what the forking thread held too; it must not give that back.
 //
-// Errors: unlocking what nobody holds (noticed by a writer's unlock), and destroying
-// what is held, print a line and abort.
+// Errors: a write unlock of what no writer holds, a read unlock of what no reader holds
+// (noticed by the next writer), and destroying what is held print a line and abort.
 //
 // Memory order: lock is an acquire, unlock a release; letters mark the pairs below.
 // Models of both sides find what goes wrong without A, B, G, H, I or J
@@ -95,13 +96,13 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
 
   // percpu_up_read().
   void unlock_shared() RELEASE_SHARED() {
-    // E pairs with F in no_reader_left(): what the reader did is done before the writer
+    // E pairs with F in readers_left(): what the reader did is done before the writer
     // sees it gone. G: this store, then the load; H in drain() is the other side: a
     // writer that is about to sleep. Without it, the reader could see no writer and the
     // writer no unlock, and sleep for ever.
     tsan_pre_unlock(this, tsan_hold::read);
     if (!count_out()) [[unlikely]]
-      unlock_shared_slow();
+      if (!asymmetric_ || is_write_locked()) unlock_shared_slow();
     tsan_post_unlock(this, tsan_hold::read);
   }
 
@@ -122,7 +123,7 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   bool is_write_locked() const {
     return state_.load(std::memory_order_relaxed) == blocked;
   }
-  bool is_read_locked() const { return !is_write_locked() && !no_reader_left(); }
+  bool is_read_locked() const { return !is_write_locked() && readers_left() != 0; }
   // How many wait in the queue.
   unsigned waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
@@ -161,13 +162,16 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   void lock_shared_slow();
   bool try_lock_shared_slow();
   void unlock_shared_slow();
-  bool look_again_after_fence();
+  void wait_to_read();
+  std::uint32_t look_again_after_fence() const;
+  bool may_read(std::uint32_t seen);
   void back_out();
   void wake_drainer();
 
   bool block(std::uint32_t& before);
   void drain(std::uint32_t before);
-  bool no_reader_left() const;
+  std::int64_t readers_left() const;
+  bool drained() const;
   bool gate_opens_soon() const;
   struct read_count {
     std::uint64_t reads = 0;

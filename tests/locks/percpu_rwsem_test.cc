@@ -153,6 +153,17 @@ TEST(PercpuRwSemaphore, ServesEverybodyWhoWaits) {
   EXPECT_EQ(served, 8);
 }
 
+// Nobody can say at the moment of the unlock whether another CPU counted the reader in.
+TEST(PercpuRwSemaphoreDeathTest, AReadUnlockOfWhatIsNotHeldIsNoticedByTheNextWriter) {
+  percpu_rw_semaphore sem;
+  EXPECT_DEATH(
+      {
+        unlock_shared(sem);
+        std::unique_lock writing{sem};
+      },
+      "read unlock of what is not held: percpu_rw_semaphore at 0x");
+}
+
 TEST(PercpuRwSemaphoreDeathTest, BrokenRulesAbort) {
   percpu_rw_semaphore sem;
   EXPECT_DEATH(unlock(sem),
