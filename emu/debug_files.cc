@@ -235,7 +235,7 @@ result<std::size_t> mark_store(kobject& object, std::string_view data, task&) {
 }
 
 constexpr std::array memhp_attrs = {
-    attribute{.name = "help", .mode = 0444, .show = help_show},
+    attribute{.name = "help", .mode = 0444, .show = help_show, .unbounded = true},
     attribute{.name = "uevents", .mode = 0444, .show = uevents_show, .unbounded = true},
     attribute{.name = "plug_dimm",
               .mode = 0200,

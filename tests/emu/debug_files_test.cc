@@ -12,6 +12,14 @@ TEST(DebugFiles, HelpNamesEveryFile) {
     EXPECT_THAT(help, testing::ContainsRegex("\n" + file + " +[\"t]")) << file;
 }
 
+// It is longer than a page, and the injected errors come last.
+TEST(DebugFiles, HelpIsWholeToItsLastLine) {
+  test_machine m;
+  const std::string help = m.read("kernel/debug/memhp/help");
+  EXPECT_THAT(help, testing::HasSubstr("MEM_GOING_"));
+  EXPECT_THAT(help, testing::EndsWith("0 ends it."));
+}
+
 TEST(DebugFiles, AreRootsAloneAndOfNoSize) {
   test_machine m;
   const auto stat = [&](const char* path) {
