@@ -29,9 +29,8 @@ result<std::string> meminfo_show(kobject& object, task&) {
 result<std::string> vmstat_show(kobject& object, task&) {
   return node_vmstat(to_node(object));
 }
-result<std::string> numastat_show(kobject&, task&) {
-  return "numa_hit 0\nnuma_miss 0\nnuma_foreign 0\n"
-         "interleave_hit 0\nlocal_node 0\nother_node 0\n";
+result<std::string> numastat_show(kobject& object, task&) {
+  return node_numastat(to_node(object));
 }
 result<std::string> cpulist_show(kobject& object, task&) {
   const node_device& node = to_node(object);

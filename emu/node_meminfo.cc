@@ -36,6 +36,80 @@ constexpr std::array unused_lines = {
 // The same, but the kernel does not line these up with the others.
 constexpr std::array unaligned_lines = {"FileHugePages", "FilePmdMapped"};
 
+// vmstat has the items of the zones, the allocator's events and the items of the node, in
+// this order, of a kernel that is configured as Debian's.
+constexpr std::array unused_zone_items = {"nr_zone_inactive_anon",
+                                          "nr_zone_active_anon",
+                                          "nr_zone_inactive_file",
+                                          "nr_zone_active_file",
+                                          "nr_zone_unevictable",
+                                          "nr_zone_write_pending",
+                                          "nr_mlock",
+                                          "nr_bounce",
+                                          "nr_zspages",
+                                          "nr_free_cma"};
+constexpr std::array node_items = {"nr_inactive_anon",
+                                   "nr_active_anon",
+                                   "nr_inactive_file",
+                                   "nr_active_file",
+                                   "nr_unevictable",
+                                   "nr_slab_reclaimable",
+                                   "nr_slab_unreclaimable",
+                                   "nr_isolated_anon",
+                                   "nr_isolated_file",
+                                   "workingset_nodes",
+                                   "workingset_refault_anon",
+                                   "workingset_refault_file",
+                                   "workingset_activate_anon",
+                                   "workingset_activate_file",
+                                   "workingset_restore_anon",
+                                   "workingset_restore_file",
+                                   "workingset_nodereclaim",
+                                   "nr_anon_pages",
+                                   "nr_mapped",
+                                   "nr_file_pages",
+                                   "nr_dirty",
+                                   "nr_writeback",
+                                   "nr_writeback_temp",
+                                   "nr_shmem",
+                                   "nr_shmem_hugepages",
+                                   "nr_shmem_pmdmapped",
+                                   "nr_file_hugepages",
+                                   "nr_file_pmdmapped",
+                                   "nr_anon_transparent_hugepages",
+                                   "nr_vmscan_write",
+                                   "nr_vmscan_immediate_reclaim",
+                                   "nr_dirtied",
+                                   "nr_written",
+                                   "nr_throttled_written",
+                                   "nr_kernel_misc_reclaimable",
+                                   "nr_foll_pin_acquired",
+                                   "nr_foll_pin_released",
+                                   "nr_kernel_stack",
+                                   "nr_page_table_pages",
+                                   "nr_sec_page_table_pages",
+                                   "nr_swapcached",
+                                   "pgpromote_success",
+                                   "pgpromote_candidate"};
+
+// numastat and vmstat show the same counters under different names.
+struct numa_event {
+  const char* in_numastat;
+  const char* in_vmstat;
+};
+constexpr std::array numa_events = {
+    numa_event{"numa_hit", "numa_hit"},
+    numa_event{"numa_miss", "numa_miss"},
+    numa_event{"numa_foreign", "numa_foreign"},
+    numa_event{"interleave_hit", "numa_interleave"},
+    numa_event{"local_node", "numa_local"},
+    numa_event{"other_node", "numa_other"},
+};
+// No program of the machine ever asks for a page.
+constexpr std::uint64_t event_count(const node_device& /*of*/, const numa_event&) {
+  return 0;
+}
+
 std::uint64_t free_pages(const pglist_data& node) {
   const std::uint64_t managed = node.managed_pages();
   const std::uint64_t used = node.used_pages + node.nr_hugepages * pages_per_huge_page;
@@ -67,34 +141,23 @@ std::string node_meminfo(node_device& device) {
   return text;
 }
 
+std::string node_numastat(node_device& device) {
+  std::string text;
+  for (const numa_event& event : numa_events)
+    text += fmt::format("{} {}\n", event.in_numastat, event_count(device, event));
+  return text;
+}
+
 std::string node_vmstat(node_device& device) {
   const pglist_data& node = device.data;
   std::string text = fmt::format("nr_free_pages {}\n", free_pages(node));
-  for (const char* name : {"nr_zone_inactive_anon",
-                           "nr_zone_active_anon",
-                           "nr_zone_inactive_file",
-                           "nr_zone_active_file",
-                           "nr_zone_unevictable",
-                           "nr_zone_write_pending",
-                           "nr_mlock",
-                           "nr_bounce",
-                           "nr_zspages",
-                           "nr_free_cma",
-                           "nr_inactive_anon",
-                           "nr_active_anon",
-                           "nr_inactive_file",
-                           "nr_active_file",
-                           "nr_unevictable",
-                           "nr_slab_reclaimable",
-                           "nr_slab_unreclaimable",
-                           "nr_anon_pages",
-                           "nr_mapped",
-                           "nr_file_pages",
-                           "nr_dirty",
-                           "nr_writeback",
-                           "nr_shmem",
-                           "nr_kernel_stack"})
-    text += fmt::format("{} {}\n", name, slab_line(node, name));
+  const auto line = [&](std::string_view name, std::uint64_t value) {
+    fmt::format_to(std::back_inserter(text), "{} {}\n", name, value);
+  };
+  for (const char* name : unused_zone_items) line(name, 0);
+  for (const numa_event& event : numa_events)
+    line(event.in_vmstat, event_count(device, event));
+  for (const char* name : node_items) line(name, slab_line(node, name));
   return text;
 }
 

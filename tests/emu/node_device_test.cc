@@ -1,6 +1,10 @@
 #include "emu/node_device.h"
 
+#include <map>
+#include <sstream>
+
 #include "tests/emu/machine_fixture.h"
+#include "tests/locks/golden.h"
 
 namespace memhp {
 namespace {
@@ -57,6 +61,52 @@ TEST(Node, LooksLikeTheKernelsDownToTheBlanks) {
                                           "Node 2 FilePmdMapped:        0 kB\n"
                                           "Node 2 HugePages_Total:     0\n"));
   EXPECT_TRUE(m.exists("devices/system/node/node2/x86"));
+}
+
+// "NAME VALUE" lines.
+std::map<std::string, std::uint64_t> counters(const std::string& text) {
+  std::map<std::string, std::uint64_t> values;
+  std::istringstream lines{text};
+  std::string name;
+  for (std::uint64_t value = 0; lines >> name >> value;) values[name] = value;
+  return values;
+}
+
+// The names of the recorded machine's zoneinfo (Debian 12, 6.1), in the order in which
+// node_read_vmstat() has them: of zones, of the allocator, of nodes.
+TEST(Node, VmstatHasTheKernelsCountersInTheKernelsOrder) {
+  test_machine m{with_dimm(1)};
+  std::istringstream lines{m.node(1, "vmstat")};
+  std::string names, name, value;
+  while (lines >> name >> value) names += name + '\n';
+  expect_golden("node_vmstat.txt", names);
+}
+
+TEST(Node, VmstatAgreesWithMeminfoAndNumastat) {
+  test_machine m;
+  EXPECT_EQ(m.debug("kmem_cache_create", "box size=512"), 0);
+  EXPECT_EQ(m.debug("kmem_cache_alloc", "box 100 node=1"), 0);
+  auto vmstat = counters(m.node(1, "vmstat"));
+  const std::string meminfo = m.node(1, "meminfo");
+  const auto kib = [&](const std::string& key) {
+    return std::stoull(meminfo.substr(meminfo.find(" " + key + ":") + key.size() + 2));
+  };
+  EXPECT_EQ(vmstat.at("nr_free_pages") * 4, kib("MemFree"));
+  EXPECT_GT(vmstat.at("nr_slab_unreclaimable"), 0U);
+  EXPECT_EQ(vmstat.at("nr_slab_unreclaimable") * 4, kib("SUnreclaim"));
+  EXPECT_EQ(vmstat.at("nr_slab_reclaimable") * 4, kib("SReclaimable"));
+  EXPECT_EQ(vmstat.at("nr_kernel_stack"), kib("KernelStack"));
+  EXPECT_EQ(vmstat.at("nr_page_table_pages") * 4, kib("PageTables"));
+  auto numastat = counters(m.node(1, "numastat"));
+  EXPECT_EQ(numastat.size(), 6U);
+  for (const auto& [here, there] :
+       std::map<std::string, std::string>{{"numa_hit", "numa_hit"},
+                                          {"numa_miss", "numa_miss"},
+                                          {"numa_foreign", "numa_foreign"},
+                                          {"interleave_hit", "numa_interleave"},
+                                          {"local_node", "numa_local"},
+                                          {"other_node", "numa_other"}})
+    EXPECT_EQ(numastat.at(here), vmstat.at(there)) << here;
 }
 
 TEST(Node, MemTotalLacksTheMemmapThatABlockHosts) {
