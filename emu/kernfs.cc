@@ -30,8 +30,19 @@ std::uint64_t name_hash(std::string_view name) {
   return std::clamp<std::uint64_t>(hash < 2 ? hash + 2 : hash, 2, 0x7ffffffe);
 }
 
-bool stored_by_sysfs(const std::string& xattr) {
-  return xattr.starts_with("trusted.") || xattr.starts_with("security.");
+// The VFS asks the handler of a name's prefix, and sysfs has these three. A prefix alone
+// is no name.
+result<> xattr_resolve_name(std::string_view xattr) {
+  for (const std::string_view prefix : {"user.", "trusted.", "security."})
+    if (xattr.starts_with(prefix))
+      return xattr == prefix ? fail(errc::invalid_argument) : result<>{};
+  return fail(errc::operation_not_supported);
+}
+
+result<> stored_by_sysfs(std::string_view xattr) {
+  if (auto known = xattr_resolve_name(xattr); !known) return known;
+  if (xattr.starts_with("user.")) return fail(errc::operation_not_supported);
+  return {};
 }
 
 }  // namespace
@@ -369,7 +380,7 @@ void kernfs_root::setattr(kernfs_node& node, const kernfs_iattr& attr) {
 
 result<> kernfs_root::setxattr(kernfs_node& node, const std::string& name,
                                std::string_view value, int flags) {
-  if (!stored_by_sysfs(name)) return fail(errc::operation_not_supported);
+  if (auto stored = stored_by_sysfs(name); !stored) return stored;
   guard hold{kernfs_rwsem_};
   auto& xattrs = iattr_of(node).xattrs;
   const bool there = xattrs.contains(name);
@@ -380,7 +391,7 @@ result<> kernfs_root::setxattr(kernfs_node& node, const std::string& name,
 }
 
 result<std::string> kernfs_root::getxattr(kernfs_node& node, const std::string& name) {
-  if (name.starts_with("system.")) return fail(errc::operation_not_supported);
+  if (const auto known = xattr_resolve_name(name); !known) return fail(known.error());
   // "No labels here" instead of "no label on this one": ls then asks for one file of a
   // directory and not for each.
   const errc unset = name == "security.selinux" ? errc::operation_not_supported
@@ -401,7 +412,7 @@ std::vector<std::string> kernfs_root::listxattr(kernfs_node& node) {
 }
 
 result<> kernfs_root::removexattr(kernfs_node& node, const std::string& name) {
-  if (!stored_by_sysfs(name)) return fail(errc::operation_not_supported);
+  if (auto stored = stored_by_sysfs(name); !stored) return stored;
   guard hold{kernfs_rwsem_};
   if (!node.iattr_ || node.iattr_->xattrs.erase(name) == 0)
     return fail(errc::no_message_available);

@@ -206,7 +206,8 @@ class kernfs_root {
 
   void setattr(kernfs_node& node, const kernfs_iattr& attr);
   // Extended attributes as sysfs keeps them: trusted.* and security.* are stored.
-  // operation_not_supported for others, no_message_available (ENODATA) if not set.
+  // user.* can be asked for, but not set. operation_not_supported for others,
+  // no_message_available (ENODATA) if not set, invalid_argument for a prefix alone.
   result<> setxattr(kernfs_node& node, const std::string& name, std::string_view value,
                     int flags);
   result<std::string> getxattr(kernfs_node& node, const std::string& name);

@@ -120,6 +120,13 @@ void do_releasedir(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* /*dir*/) 
   fuse_reply_err(req, 0);
 }
 
+// A directory of sysfs has no fsync(2). Without this operation the kernel says it is
+// done.
+void do_fsyncdir(fuse_req_t req, fuse_ino_t /*ino*/, int /*datasync*/,
+                 fuse_file_info* /*dir*/) {
+  fail_with(req, begin_op(req, stats_op::other), EINVAL);
+}
+
 // One answer to READDIR or READDIRPLUS.
 class listing {
  public:
@@ -352,6 +359,7 @@ void add_tree_ops(fuse_lowlevel_ops& ops) {
   ops.readlink = do_readlink;
   ops.opendir = do_opendir;
   ops.releasedir = do_releasedir;
+  ops.fsyncdir = do_fsyncdir;
   ops.readdir = do_readdir;
   ops.readdirplus = do_readdirplus;
   ops.statfs = do_statfs;

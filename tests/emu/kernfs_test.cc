@@ -164,7 +164,13 @@ TEST_F(Kernfs, StoresTrustedAndSecurityAttributesOnly) {
   EXPECT_EQ(error_of(root_.setxattr(d, "user.c", "3", 0)), EOPNOTSUPP);
   EXPECT_EQ(*root_.getxattr(d, "trusted.a"), "1");
   EXPECT_EQ(error_of(root_.getxattr(d, "user.c")), ENODATA);
-  EXPECT_EQ(error_of(root_.getxattr(d, "system.d")), EOPNOTSUPP);
+  for (const auto* const unknown : {"system.d", "system.", "foo.bar", "foo", "user"})
+    EXPECT_EQ(error_of(root_.getxattr(d, unknown)), EOPNOTSUPP) << unknown;
+  for (const auto* const prefix : {"user.", "trusted.", "security."}) {
+    EXPECT_EQ(error_of(root_.getxattr(d, prefix)), EINVAL) << prefix;
+    EXPECT_EQ(error_of(root_.setxattr(d, prefix, "1", 0)), EINVAL) << prefix;
+    EXPECT_EQ(error_of(root_.removexattr(d, prefix)), EINVAL) << prefix;
+  }
   EXPECT_THAT(root_.listxattr(d), ElementsAre("trusted.a"));
   EXPECT_EQ(error_of(root_.removexattr(d, "trusted.a")), 0);
   EXPECT_EQ(error_of(root_.removexattr(d, "trusted.a")), ENODATA);
