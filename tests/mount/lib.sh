@@ -14,11 +14,13 @@ unset NOTIFY_SOCKET MEMHP_STATS || true
 deadline_s=20
 mounts=
 pids=
+at_end= # a command that puts back what the test has changed outside its directory
 
 clean_up() {
   status=$?
   set +e
   trap - EXIT
+  $at_end
   if [ $status -eq 0 ] && lock_reports "$scratch"/*.log; then
     echo "FAILED: the validator complained about a machine's locks" >&2
     status=1
