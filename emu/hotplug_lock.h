@@ -57,20 +57,24 @@ class CAPABILITY("hotplug_lock") hotplug_lock {
     return percpu_ ? percpu_->held_by_me() : home_made_->held_by_me();
   }
   // lockdep_assert_held_write(): aborts, validator or not.
-  void assert_held_write() const ASSERT_HELD(this) {
+  void assert_held_write(std::source_location where =
+                             std::source_location::current()) const ASSERT_HELD(this) {
     if (!held_by_me()) [[unlikely]]
-      detail::not_held(map(), "lock must be held for writing here");
+      detail::not_held(map(), "lock must be held for writing here", lockdep::hold::write,
+                       where);
   }
   // The same for kernels that break the rule: the validator says so, if it is on.
   void expect_held_write(std::source_location where) const ASSERT_HELD(this) {
     if (!held_by_me()) [[unlikely]]
       lockdep::assert_held_write(map(), where);
   }
-  void assert_held_read() const ASSERT_HELD_SHARED(this) NO_THREAD_SAFETY_ANALYSIS {
-    if (percpu_) return percpu_->assert_held_read();
+  void assert_held_read(std::source_location where = std::source_location::current())
+      const ASSERT_HELD_SHARED(this) NO_THREAD_SAFETY_ANALYSIS {
+    if (percpu_) return percpu_->assert_held_read(where);
     const bool somebody = home_made_->held_by_me() || home_made_->is_held();
     if (!somebody || !lockdep::is_held(home_made_->map())) [[unlikely]]
-      detail::not_held(home_made_->map(), "lock must be held for reading here");
+      detail::not_held(home_made_->map(), "lock must be held for reading here",
+                       lockdep::hold::any, where);
   }
   std::string_view name() const { return map().name(); }
   const dep_map& map() const { return percpu_ ? percpu_->map() : home_made_->map(); }

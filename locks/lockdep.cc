@@ -97,16 +97,17 @@ void count_release(const held_lock& lock) {
   push(*t, map, wanted.cls, ip, wanted.flags, key);
 }
 
-[[gnu::noinline]] void release_slowly(dep_map& map, const void* ip) {
+[[gnu::noinline]] bool release_slowly(dep_map& map, const void* ip) {
   const std::uint64_t now = mode_now();
   task* const t = self.enter(now);
-  if (t == nullptr) return;
+  if (t == nullptr) return true;
   if (held_lock* lock = t->find(map)) {
     if ((now & stat_bit) != 0) count_release(*lock);
     t->remove(*lock);
   } else if ((now & prove_bit) != 0) {
-    report_bad_unlock(*t, map, ip);
+    return report_bad_unlock(*t, map, ip);
   }
+  return true;
 }
 
 }  // namespace
@@ -132,7 +133,7 @@ void count_release(const held_lock& lock) {
 }
 
 // The lock on top, likewise.
-[[gnu::noinline]] void release_on(dep_map& map, const void* ip) {
+[[gnu::noinline]] bool release_on(dep_map& map, const void* ip) {
   const std::uint64_t now = mode_now();
   if (self.mode == now && (now & stat_bit) == 0) [[likely]] {
     task& t = *self.current;
@@ -140,10 +141,10 @@ void count_release(const held_lock& lock) {
     if (depth != 0 && t.held[depth - 1].is(map)) [[likely]] {
       t.key = t.held[depth - 1].key_before;
       t.depth.store(depth - 1, std::memory_order_relaxed);
-      return;
+      return true;
     }
   }
-  release_slowly(map, ip != nullptr ? ip : __builtin_return_address(0));
+  return release_slowly(map, ip != nullptr ? ip : __builtin_return_address(0));
 }
 
 [[gnu::noinline]] void contended_on(dep_map& map, std::uint64_t since) {
@@ -224,11 +225,12 @@ lock_class& dep_map::look_up(unsigned subclass) const {
   return found;
 }
 
-void dep_map::destroyed() {
+[[gnu::noinline]] known_holds dep_map::freed(const void* begin, std::size_t size) {
+  classes_[0].store(nullptr, std::memory_order_relaxed);  // asked once
   const std::uint64_t now = lockdep::detail::mode_now();
-  if ((now & lockdep::detail::prove_bit) == 0) return;
+  if ((now & lockdep::detail::prove_bit) == 0) return {};
   lockdep::detail::task* const t = lockdep::detail::self.enter(now);
-  if (t == nullptr) return;
+  if (t == nullptr) return {};
   held_destroyed_report report;
   if (auto* mine = t->find(*this)) {
     report.lock = mine->described();
@@ -236,13 +238,15 @@ void dep_map::destroyed() {
     report.lock = std::move(other->lock);
     report.holder = other->task.described();
   } else {
-    return;
+    return {};
   }
-  report.begin = this;
-  report.end = this + 1;
+  report.begin = begin;
+  report.end = static_cast<const std::byte*>(begin) + size;
   lockdep::detail::fill(report, *t, __builtin_return_address(0));
+  const known_holds holds = lockdep::detail::holds_of(*this);
   while (auto* mine = t->find(*this)) t->remove(*mine);
   lockdep::detail::deliver(report, true);
+  return holds;
 }
 
 }  // namespace memhp

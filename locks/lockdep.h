@@ -30,6 +30,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,6 +45,12 @@
 #include "locks/proc_files.h"
 
 namespace memhp {
+
+// How often a lock is held, as far as is known.
+struct known_holds {
+  unsigned reads = 0;
+  unsigned writes = 0;
+};
 
 // A lock as the validator sees it (struct lockdep_map).
 class dep_map {
@@ -60,12 +67,18 @@ class dep_map {
                                .validation = validated ? lock_validation::on
                                                        : lock_validation::off}} {}
   // Tells the validator if it dies held. A copy would be another lock.
-  ~dep_map() {
-    if (classes_[0].load(std::memory_order_relaxed) != nullptr) [[unlikely]]
-      destroyed();
-  }
+  ~dep_map() { (void)check_freed(this, sizeof(*this)); }
   dep_map(const dep_map&) = delete;
   dep_map& operator=(const dep_map&) = delete;
+
+  // debug_check_no_locks_freed(): the memory of a lock goes, and this with it. Reports
+  // it, once, if the lock is held. Returns the holds that were reported: if all goes on
+  // in spite of that, whoever owns the lock gives them back.
+  [[gnu::always_inline]] known_holds check_freed(const void* begin, std::size_t size) {
+    if (classes_[0].load(std::memory_order_relaxed) == nullptr) [[likely]]
+      return {};
+    return freed(begin, size);
+  }
 
   // The class of an acquisition with this subclass. After the first call for subclass 0
   // or 1 a load.
@@ -87,7 +100,7 @@ class dep_map {
   static constexpr unsigned cached = 2;
 
   lock_class& look_up(unsigned subclass) const;
-  void destroyed();
+  known_holds freed(const void* begin, std::size_t size);
 
   const void* const key_;
   const lock_class_key like_;
@@ -134,7 +147,7 @@ constexpr unsigned flags_of(const how& how) {
 
 void acquire_on(dep_map& map, unsigned flags, unsigned subclass, const dep_map* nest,
                 const void* ip);
-void release_on(dep_map& map, const void* ip);
+bool release_on(dep_map& map, const void* ip);
 void contended_on(dep_map& map, std::uint64_t since);
 void acquired_on(dep_map& map);
 void tell_before(const dep_map& map);
@@ -156,11 +169,16 @@ void set_lock_stat(bool on);
     detail::acquire_on(map, detail::flags_of(how), how.subclass, how.nest, how.ip);
 }
 // The innermost acquisition of the lock by the current task. Releases may come in any
-// order. A task that does not hold it is reported.
-[[gnu::always_inline]] inline void release(dep_map& map, const void* ip = nullptr) {
+// order. A task that does not hold it is reported; false if nobody else seems to hold it
+// either, and there is nothing to give back.
+[[gnu::always_inline]] inline bool release(dep_map& map, const void* ip = nullptr) {
   if (detail::mode.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    detail::release_on(map, ip);
+    return detail::release_on(map, ip);
+  return true;
 }
+// The same report, for a lock that knows by itself that the task does not hold it. False
+// if the validator does not look.
+bool report_bad_unlock(const dep_map& map, const void* ip);
 // Whether lock_stat wants to hear of waits and holds.
 inline bool counting() {
   return (detail::mode.load(std::memory_order_relaxed) & detail::stat_bit) != 0;
@@ -246,7 +264,8 @@ inline bool held(const dep_map& map) {
 // lockdep_assert_held() and friends. A violation is reported, once for each place;
 // nothing happens while off.
 void assert_held(const dep_map& map, hold as = hold::any,
-                 std::source_location where = std::source_location::current());
+                 std::source_location where = std::source_location::current(),
+                 const void* ip = nullptr);  // the caller's if null
 void assert_not_held(const dep_map& map,
                      std::source_location where = std::source_location::current());
 inline void assert_held_write(

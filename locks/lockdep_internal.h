@@ -128,6 +128,8 @@ struct other_holder {
   reported_lock lock;
 };
 std::optional<other_holder> holder_other_than(const task* self, const dep_map& map);
+// Of all tasks.
+known_holds holds_of(const dep_map& map);
 
 // Each thread's: which task runs, and which nestings it has seen.
 struct context {
@@ -239,7 +241,8 @@ stack_trace stack_from(const void* ip);
 // lock of the validator may be held.
 void deliver(const lockdep_report& report, bool fatal);
 
-void report_bad_unlock(task& t, const dep_map& map, const void* ip);
+// Whether somebody else holds it.
+bool report_bad_unlock(task& t, const dep_map& map, const void* ip);
 void report_nest_not_held(task& t, const acquisition& wanted);
 
 }  // namespace memhp::lockdep::detail

@@ -190,6 +190,19 @@ std::optional<other_holder> holder_other_than(const task* self_task, const dep_m
   return std::nullopt;
 }
 
+known_holds holds_of(const dep_map& map) {
+  registry& all = registry::instance();
+  const guard hold{all.lock};
+  known_holds found;
+  for (const task* each : all.tasks) {
+    const std::uint32_t depth = each->depth.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < depth; ++i)
+      if (each->held[i].is(map))
+        ++(each->held[i].read() == read_kind::write ? found.writes : found.reads);
+  }
+  return found;
+}
+
 task& context::current_or_own() {
   if (current == nullptr) {
     if (own == nullptr) {

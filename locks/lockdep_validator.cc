@@ -237,7 +237,7 @@ void deliver(const lockdep_report& report, bool fatal) {
   if (stop) std::abort();
 }
 
-void report_bad_unlock(task& t, const dep_map& map, const void* ip) {
+bool report_bad_unlock(task& t, const dep_map& map, const void* ip) {
   bad_unlock_report report;
   fill(report, t, ip);
   report.lock = map.class_of().described();
@@ -248,6 +248,7 @@ void report_bad_unlock(task& t, const dep_map& map, const void* ip) {
     report.held_as = std::move(other->lock);
   }
   deliver(report, true);
+  return report.holder.has_value();
 }
 
 namespace {
@@ -294,13 +295,21 @@ void report_nest_not_held(task& t, const acquisition& wanted) {
 using detail::self;
 using detail::validator;
 
+bool report_bad_unlock(const dep_map& map, const void* ip) {
+  const std::uint64_t now = detail::mode.load(std::memory_order_relaxed);
+  detail::task* const t = (now & detail::prove_bit) == 0 ? nullptr : self.enter(now);
+  if (t == nullptr) return false;
+  detail::report_bad_unlock(*t, map, ip);
+  return true;
+}
+
 [[gnu::noinline]] void assert_held(const dep_map& map, hold as,
-                                   std::source_location where) {
+                                   std::source_location where, const void* ip) {
   if (is_held(map, as)) return;
   detail::report_assertion(
       self.current_or_own(),
       std::string{detail::assertion_name(as)} + "(" + std::string{map.name()} + ")",
-      where, __builtin_return_address(0));
+      where, ip != nullptr ? ip : __builtin_return_address(0));
 }
 
 [[gnu::noinline]] void assert_not_held(const dep_map& map, std::source_location where) {

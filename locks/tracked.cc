@@ -5,11 +5,18 @@
 
 namespace memhp {
 
-void detail::not_held(const dep_map& map, const char* wanted) {
+void detail::bad_unlock(const dep_map& map, const char* wanted) {
+  const void* const ip = __builtin_return_address(0);
   if (controlled != nullptr) controlled->fail(wanted);
-  // The validator, if it is on, says more: what is held, and where.
-  if (lockdep::on()) lockdep::assert_held(map);
-  lock_rule_broken(wanted, map.name());
+  if (!lockdep::report_bad_unlock(map, ip)) lock_rule_broken(wanted, map.name());
+}
+
+void detail::not_held(const dep_map& map, const char* wanted, lockdep::hold as,
+                      std::source_location where) {
+  const void* const ip = __builtin_return_address(0);
+  if (controlled != nullptr) controlled->fail(wanted);
+  if (lockdep::is_held(map, as)) lock_rule_broken(wanted, map.name());
+  lockdep::assert_held(map, as, where, ip);
 }
 
 void detail::count_step(dep_map& map) {

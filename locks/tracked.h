@@ -12,8 +12,10 @@
 // locks.
 //
 // Thread safety: as the raw lock of the name, with one rule more: a mutex and a write
-// hold are given back by the thread that took them. A broken rule is reported with the
-// lock, the holder's locks and the stack, and the process aborts, in release builds too.
+// hold are given back by the thread that took them. With the validator on, a broken rule
+// is reported with the lock, who holds it and where both were, and set_on_error() says
+// whether the process aborts; a lock that was given back by the wrong thread stays held.
+// With it off a line names the lock, and the process aborts, in release builds too.
 //
 // Mirrors mutex_lock(), down_read(), percpu_down_read() and the rest with CONFIG_LOCKDEP
 // and CONFIG_LOCK_STAT (kernel/locking, 6.1).
@@ -91,7 +93,17 @@ class raw_or_object {
   object_id id_ = 0;
 };
 
-[[noreturn, gnu::cold]] void not_held(const dep_map& map, const char* wanted);
+// What is not held was given back, or asserted to be held. The validator, if it is on,
+// reports it with more than the name, and says whether to go on.
+[[gnu::noinline]] void bad_unlock(const dep_map& map, const char* wanted);
+[[gnu::noinline]] void not_held(const dep_map& map, const char* wanted, lockdep::hold as,
+                                std::source_location where);
+
+// Behind a call: it is not made by a jump, so that its return address is where the lock
+// was used and a report can say so.
+[[gnu::always_inline]] inline void keep_caller_on_stack() {
+  asm volatile("");
+}
 
 // LOCK_CONTENDED(): takes a raw lock of which the validator knows already. While
 // lock_stat counts, it tries first, so that a wait is known to be one.
@@ -117,18 +129,44 @@ class owned_lock {
  public:
   owned_lock(const lock_class_key& key, lock_kind kind)
       : map_{key}, lock_{kind, key.name} {}
+  // The validator looks first: the raw lock knows neither its name nor its holder.
+  ~owned_lock() {
+    const known_holds held = map_.check_freed(this, sizeof(*this));
+    if (held.reads + held.writes != 0 && controlled == nullptr) [[unlikely]]
+      give_back(held);
+  }
+  owned_lock(const owned_lock&) = delete;
+  owned_lock& operator=(const owned_lock&) = delete;
 
   bool held_by_me() const {
     if (controlled == nullptr) [[likely]]
       return owner_.is_me();
     return lock_.is_written_by_me();
   }
-  void must_be_mine(const char* wanted) const {
-    if (!held_by_me()) [[unlikely]]
-      not_held(map_, wanted);
+  [[gnu::always_inline]] void must_be_mine(const char* wanted, lockdep::hold as,
+                                           std::source_location where) const {
+    if (!held_by_me()) [[unlikely]] {
+      not_held(map_, wanted, as, where);
+      keep_caller_on_stack();
+    }
   }
 
  protected:
+  // False after a report that does not end the process: then nothing is given back, for
+  // it may be another's.
+  [[gnu::always_inline]] bool may_unlock(const char* wanted) const {
+    if (held_by_me()) [[likely]]
+      return true;
+    bad_unlock(map_, wanted);
+    keep_caller_on_stack();
+    return false;
+  }
+  // Dies held, was reported, and all goes on: as if it had been given back in time.
+  [[gnu::noinline]] void give_back(known_holds held) NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { lock_.raw().unlock_shared(); })
+      for (; held.reads != 0; --held.reads) lock_.raw().unlock_shared();
+    if (held.writes != 0) lock_.raw().unlock();
+  }
   void step_to_hold(lock_op op) {
     lock_.step(op);
     if (lockdep::counting()) count_step(map_);
@@ -172,7 +210,8 @@ class owned_rw_lock : public owned_lock<Raw> {
     return true;
   }
   [[gnu::always_inline]] void read_unlock() NO_THREAD_SAFETY_ANALYSIS {
-    lockdep::release(this->map_);
+    if (!lockdep::release(this->map_)) [[unlikely]]
+      return;
     if (controlled == nullptr) [[likely]]
       this->lock_.raw().unlock_shared();
     else
@@ -192,7 +231,7 @@ class owned_rw_lock : public owned_lock<Raw> {
     this->step_to_hold(lock_op::write_lock);
   }
   [[gnu::always_inline]] void write_unlock() NO_THREAD_SAFETY_ANALYSIS {
-    this->must_be_mine("write unlock of a lock that is not held");
+    if (!this->may_unlock("write unlock of a lock that is not held")) return;
     lockdep::release(this->map_);
     if (controlled == nullptr) [[likely]] {
       this->owner_.clear();
@@ -262,7 +301,7 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
     return true;
   }
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
-    must_be_mine("unlock of a lock that is not held");
+    if (!may_unlock("unlock of a lock that is not held")) return;
     lockdep::release(map_);
     if (controlled == nullptr) [[likely]] {
       owner_.clear();
@@ -273,7 +312,11 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
   }
 
   // lockdep_assert_held(), validator or not.
-  void assert_held() const ASSERT_HELD(this) { must_be_mine("lock must be held here"); }
+  [[gnu::always_inline]] void assert_held(
+      std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(this) {
+    must_be_mine("lock must be held here", lockdep::hold::any, where);
+  }
   // The validator alone, if it is on: for rules that are known to be broken.
   void expect_held(std::source_location where = std::source_location::current()) const
       ASSERT_HELD(this) {
@@ -304,8 +347,10 @@ class CAPABILITY("rw_semaphore") tracked_rw_semaphore {
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
     lock_.write_unlock();
   }
-  void assert_held_write() const ASSERT_HELD(this) {
-    lock_.must_be_mine("lock must be held for writing here");
+  [[gnu::always_inline]] void assert_held_write(
+      std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(this) {
+    lock_.must_be_mine("lock must be held for writing here", lockdep::hold::write, where);
   }
   std::string_view name() const { return lock_.name(); }
 
@@ -335,15 +380,22 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
   }
 
   // lockdep_assert_held_write().
-  void assert_held_write() const ASSERT_HELD(this) {
-    lock_.must_be_mine("lock must be held for writing here");
+  [[gnu::always_inline]] void assert_held_write(
+      std::source_location where = std::source_location::current()) const
+      ASSERT_HELD(this) {
+    lock_.must_be_mine("lock must be held for writing here", lockdep::hold::write, where);
   }
   // Without the validator readers are not known by name: then it is enough that somebody
   // holds it, or that a writer waits until nobody does.
-  void assert_held_read() const ASSERT_HELD_SHARED(this) {
+  [[gnu::always_inline]] void assert_held_read(
+      std::source_location where = std::source_location::current()) const
+      ASSERT_HELD_SHARED(this) {
     const bool somebody = lock_.held_by_me() || lock_.may_be_read_locked();
-    if (!somebody || !lockdep::is_held(lock_.map())) [[unlikely]]
-      detail::not_held(lock_.map(), "lock must be held for reading here");
+    if (somebody && lockdep::is_held(lock_.map())) [[likely]]
+      return;
+    detail::not_held(lock_.map(), "lock must be held for reading here",
+                     lockdep::hold::any, where);
+    detail::keep_caller_on_stack();
   }
   bool held_by_me() const { return lock_.held_by_me(); }  // to write
   std::string_view name() const { return lock_.name(); }

@@ -58,7 +58,7 @@ class locks_of_a_program {
       case 'T': return lockdep::acquire(map, {.read = read, .trylock = true});
       case 's': return lockdep::acquire(map, {.subclass = 1});
       case 'n': return lockdep::acquire(map, {.nest = &lock('N')});
-      case 'u': return lockdep::release(map);
+      case 'u': lockdep::release(map); return;
       default: FAIL() << "no step " << what;
     }
   }

@@ -2,7 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -238,6 +243,168 @@ TEST(TrackedLocksDeathTest, BrokenRulesAbortWithTheName) {
   read_guard hold{percpu};
   percpu.assert_held_read();
   EXPECT_DEATH(percpu.assert_held_write(), "percpu_lock");
+}
+
+// --- broken rules with the validator on -----------------------------------------------
+
+// One way of holding each lock, and giving it back.
+template <class Lock, const lock_class_key& Key>
+struct held_to_write {
+  using lock_type = Lock;
+  static constexpr auto& key = Key;
+  [[gnu::always_inline]] static void take(Lock& l) NO_THREAD_SAFETY_ANALYSIS { l.lock(); }
+  [[gnu::always_inline]] static void give(Lock& l) NO_THREAD_SAFETY_ANALYSIS {
+    l.unlock();
+  }
+};
+template <class Lock, const lock_class_key& Key>
+struct held_to_read {
+  using lock_type = Lock;
+  static constexpr auto& key = Key;
+  [[gnu::always_inline]] static void take(Lock& l) NO_THREAD_SAFETY_ANALYSIS {
+    l.lock_shared();
+  }
+  [[gnu::always_inline]] static void give(Lock& l) NO_THREAD_SAFETY_ANALYSIS {
+    l.unlock_shared();
+  }
+};
+
+template <class Way>
+class BrokenRulesDeathTest : public testing::Test {
+ protected:
+  using lock_type = typename Way::lock_type;
+
+  BrokenRulesDeathTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+
+  // Their names are what a report must say.
+  [[gnu::noinline]] static void who_takes_it(lock_type& l) {
+    Way::take(l);
+    asm volatile("");
+  }
+  [[gnu::noinline]] static void who_unlocks_it(lock_type& l) { Way::give(l); }
+  [[gnu::noinline]] static void who_destroys_it(std::optional<lock_type>& l) {
+    l.reset();
+    asm volatile("");
+  }
+  // Has the lock taken by a thread of the name "holder", which lives on.
+  static void taken_elsewhere(lock_type& l) {
+    std::atomic<bool> taken = false;
+    std::thread{[&] {
+      pthread_setname_np(pthread_self(), "holder");
+      who_takes_it(l);
+      taken = true;
+      for (;;) pause();
+    }}.detach();
+    while (!taken) std::this_thread::yield();
+  }
+  // Regular expressions for texts that follow one another.
+  static std::string in_this_order(std::initializer_list<std::string> parts) {
+    std::string all;
+    for (const std::string& part : parts) all += (all.empty() ? "" : "(.|\n)*") + part;
+    return all;
+  }
+};
+
+using ways_to_hold =
+    testing::Types<held_to_write<tracked_mutex, some_key>,
+                   held_to_write<tracked_rw_semaphore, other_key>,
+                   held_to_read<tracked_rw_semaphore, other_key>,
+                   held_to_write<tracked_percpu_rw_semaphore, percpu_key>,
+                   held_to_read<tracked_percpu_rw_semaphore, percpu_key>>;
+TYPED_TEST_SUITE(BrokenRulesDeathTest, ways_to_hold);
+
+TYPED_TEST(BrokenRulesDeathTest, UnlockOfAnothersHoldNamesTheHolderAndBothPlaces) {
+  const auto break_it = [this] {
+    lockdep::set_on(true);
+    typename TestFixture::lock_type l{TypeParam::key};
+    this->taken_elsewhere(l);
+    this->who_unlocks_it(l);
+  };
+  EXPECT_DEATH(break_it(), this->in_this_order(
+                               {"bad unlock balance detected",
+                                "trying to release lock \\(" +
+                                    std::string{TypeParam::key.name} + "\\) at",
+                                "who_unlocks_it", "the lock is held by holder/",
+                                std::string{TypeParam::key.name}, "at: ", "who_takes_it",
+                                "stack backtrace", "who_unlocks_it"}));
+}
+
+TYPED_TEST(BrokenRulesDeathTest, UnlockOfWhatNobodyHoldsNamesThePlace) {
+  const auto break_it = [this] {
+    lockdep::set_on(true);
+    typename TestFixture::lock_type l{TypeParam::key};
+    this->who_unlocks_it(l);
+  };
+  EXPECT_DEATH(break_it(),
+               this->in_this_order({"bad unlock balance detected",
+                                    std::string{TypeParam::key.name}, "who_unlocks_it"}));
+}
+
+TYPED_TEST(BrokenRulesDeathTest, DestructionNamesTheLockAndBothPlaces) {
+  const auto break_it = [this] {
+    lockdep::set_on(true);
+    std::optional<typename TestFixture::lock_type> l{std::in_place, TypeParam::key};
+    this->who_takes_it(*l);
+    this->who_destroys_it(l);
+  };
+  EXPECT_DEATH(break_it(),
+               this->in_this_order({"held lock freed", std::string{TypeParam::key.name},
+                                    "at: ", "who_takes_it", "stack backtrace",
+                                    "who_destroys_it"}));
+}
+
+TYPED_TEST(BrokenRulesDeathTest, DestructionUnderAnotherNamesTheHolder) {
+  const auto break_it = [this] {
+    lockdep::set_on(true);
+    std::optional<typename TestFixture::lock_type> l{std::in_place, TypeParam::key};
+    this->taken_elsewhere(*l);
+    this->who_destroys_it(l);
+  };
+  EXPECT_DEATH(
+      break_it(),
+      this->in_this_order({"held lock freed", std::string{TypeParam::key.name},
+                           "who_takes_it", "is held by holder/", "who_destroys_it"}));
+}
+
+TYPED_TEST(BrokenRulesDeathTest, ArePassedOverIfSoAsked) {
+  const recorded_reports reports;
+  {
+    std::optional<typename TestFixture::lock_type> l{std::in_place, TypeParam::key};
+    this->who_unlocks_it(*l);
+    ASSERT_EQ(reports.count(), 1U);
+    EXPECT_TRUE(reports.template last_is<bad_unlock_report>());
+    this->who_takes_it(*l);
+    this->who_unlocks_it(*l);
+    this->who_takes_it(*l);
+    this->who_destroys_it(l);
+  }
+  ASSERT_EQ(reports.count(), 2U);
+  EXPECT_TRUE(reports.template last_is<held_destroyed_report>());
+}
+
+TEST(TrackedLocks, AnothersHoldOutlastsABadUnlock) {
+  const recorded_reports reports;
+  tracked_mutex m{some_key};
+  guard hold{m};
+  std::thread{[&] { unlock_unheld(m); }}.join();
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_TRUE(reports.last<bad_unlock_report>().held_as);
+  EXPECT_TRUE(m.held_by_me());
+}
+
+TEST(TrackedLocks, AFailedAssertionIsSaidOnceForEachPlace) {
+  const recorded_reports reports;
+  tracked_mutex m{some_key};
+  tracked_percpu_rw_semaphore percpu{percpu_key};
+  for (int twice = 0; twice < 2; ++twice) {
+    m.assert_held();
+    percpu.assert_held_write();
+    percpu.assert_held_read();
+  }
+  ASSERT_EQ(reports.count(), 3U);
+  const auto last = reports.last<assert_report>();
+  EXPECT_THAT(last.file, testing::HasSubstr("tracked_test.cc"));
+  EXPECT_THAT(symbolize(last.at), testing::HasSubstr("TestBody"));
 }
 
 }  // namespace
