@@ -30,21 +30,23 @@ class inspection {
     all_.count.max_depth = std::max(all_.count.max_depth, t_.locks().size() + 1);
     register_lock_class(wanted_.cls);
     wanted_.cls.mark_used(wanted_.read(), (wanted_.flags & waited_bit) == 0);
-    if (!is_in_order()) return;
+    if (!is_settled()) return;
     all_.known.insert(key);
     self.place_of(key) = key;
   }
   findings& found() { return found_; }
 
  private:
-  // False if the nesting is to be looked at again next time: a recursion that only one
-  // lock of its class makes certain must not hide behind another's.
-  bool is_in_order() REQUIRES(all_.lock) {
+  // Whether the nesting need not be looked at again. A recursion is, and is no chain,
+  // until all that can be said of its class was: one that a lock taken twice makes
+  // certain must not hide behind one of two locks.
+  bool is_settled() REQUIRES(all_.lock) {
     if (wanted_.trylock() || !wanted_.cls.validated) return true;
     const recursion found = check_recursion();
     if (found != recursion::in_order) add_edges();
+    if (found == recursion::deadlock) return all_recursions_reported();
     remember_chain();
-    return found != recursion::deadlock;
+    return true;
   }
 
   enum class recursion : std::uint8_t { none, in_order, deadlock };
@@ -68,9 +70,7 @@ class inspection {
   // for itself for certain, unless both are reads and no writer comes between them.
   void report_recursion(const held_lock& held) REQUIRES(all_.lock) {
     const bool one_lock = held.is(wanted_.map);
-    std::vector<std::uint32_t> name{wanted_.cls.id};
-    if (one_lock) name.push_back(wanted_.cls.id);
-    if (!all_.cycles_seen.insert(std::move(name)).second) return;
+    if (!all_.cycles_seen.insert(recursion_name(one_lock)).second) return;
     recursive_report report;
     report.wanted = wanted_.described();
     report.blocking = held.described();
@@ -78,6 +78,15 @@ class inspection {
     const bool reads =
         held.read() != read_kind::write && wanted_.read() != read_kind::write;
     found_.emplace_back(std::move(report), one_lock && !reads);
+  }
+
+  // What a recursion is called in cycles_seen.
+  std::vector<std::uint32_t> recursion_name(bool one_lock) const {
+    return std::vector<std::uint32_t>(one_lock ? 2 : 1, wanted_.cls.id);
+  }
+  bool all_recursions_reported() REQUIRES(all_.lock) {
+    return all_.cycles_seen.contains(recursion_name(false)) &&
+           all_.cycles_seen.contains(recursion_name(true));
   }
 
   // check_prevs_add(): every lock that is held, from the last one down to the first that

@@ -560,6 +560,23 @@ TEST_F(Lockdep, OneLockTakenTwiceIsReportedThoughItsClassWasBefore) {
   EXPECT_EQ(reports.count(), 2U);
 }
 
+// A program that goes on must not run out of memory for it.
+TEST_F(Lockdep, ARecursionIsNoChainHoweverOftenItHappens) {
+  dep_map other{key_a};
+  for (int i = 0; i < many_locks; ++i) nest({&a, &other});
+  EXPECT_EQ(lockdep::count().chains, 1U);
+  EXPECT_EQ(lockdep::count().chain_hlocks, 1U);
+  nest({&a, &a});
+  ASSERT_EQ(reports.count(), 2U);
+  // All is said of the class: from now on it costs what a chain does.
+  nest({&a, &other});
+  const std::size_t misses = lockdep::count().chain_misses;
+  for (int i = 0; i < many_locks; ++i) nest({&a, &a});
+  EXPECT_EQ(lockdep::count().chain_misses, misses);
+  EXPECT_EQ(lockdep::count().chains, 1U);
+  EXPECT_EQ(reports.count(), 2U);
+}
+
 TEST_F(Lockdep, ANestLockMustBeHeldEachTime) {
   dep_map other{key_a};
   lockdep::acquire(b, {});
