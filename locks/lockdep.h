@@ -19,8 +19,13 @@
 //   2. A trylock never waits: nothing leads to it. But while it is held, what is wanted
 //      then depends on it.
 //   3. A nesting that was seen once is not looked at again.
-// Unlike the kernel's, a report does not switch it off, its tables grow, and each
-// distinct cycle is reported once.
+// Unlike the kernel's:
+//   * a report does not switch it off, and its tables grow;
+//   * below a lock that is held as a recursive read it looks on (add_edges()) and finds
+//     cycles that the kernel's walk loses since 5.10;
+//   * a bad unlock and a held lock that is freed are told with the task that holds it;
+//   * there are no interrupts: usage is that of process context, and wait types are
+//     printed, never checked.
 //
 // Cost while on: a nesting seen before costs one look into a table of the thread, without
 // shared writes or locked instructions. A new one takes an internal mutex and may search

@@ -1,5 +1,7 @@
 #include "locks/lockdep_report.h"
 
+#include <cstddef>
+
 #include "locks/report_words.h"
 
 namespace memhp {
@@ -212,12 +214,23 @@ std::string to_text(const held_at_exit_report& report, const report_format& form
 
 std::string to_text(const held_destroyed_report& report, const report_format& format) {
   std::string text = header("BUG", "held lock freed!", report.kernel, format);
+  const void* const last = static_cast<const std::byte*>(report.end) - 1;
   text += task_text(report.task) + " is freeing memory " + address(report.begin) + "-" +
-          address(report.end) + ", with a lock still held there!\n" +
+          address(last) + ", with a lock still held there!\n" +
           lock_text(report.lock, format);
   if (report.holder) text += "the lock is held by " + task_text(*report.holder) + "\n";
   text += held_locks_text(report.task, report.held, format);
   return text + backtrace_text(report, format);
+}
+
+std::string to_text(const nest_lock_report& report, const report_format& format) {
+  std::string text = header("BUG", "Nested lock was not taken", report.kernel, format);
+  text += task_text(report.task) + " is trying to lock:\n" +
+          lock_text(report.wanted, format) + "\nbut this task is not holding:\n" +
+          report.nest + "\n" + backtrace_text(report, format);
+  text += "\nother info that might help us debug this:\n";
+  text += held_locks_text(report.task, report.held, format);
+  return text + backtrace_text(report, format);  // the kernel, too, has it twice
 }
 
 std::string to_text(const assert_report& report, const report_format& format) {

@@ -142,12 +142,18 @@ struct bad_unlock_report : report_base {
 // A task ends with locks in `held`.
 struct held_at_exit_report : report_base {};
 
-// A lock is destroyed while it is held; `begin` and `end` are the memory that goes.
+// A lock is destroyed while it is held; from `begin` up to `end` is the memory that goes.
 struct held_destroyed_report : report_base {
   reported_lock lock;
   const void* begin = nullptr;
   const void* end = nullptr;
   std::optional<reported_task> holder;  // if not the task itself
+};
+
+// A lock is to be taken under a nest lock that the task does not hold.
+struct nest_lock_report : report_base {
+  reported_lock wanted;
+  std::string nest;
 };
 
 // An assertion about a lock failed: lockdep_assert_held() and its relatives.
@@ -158,15 +164,16 @@ struct assert_report : report_base {
   stack_frame at;
 };
 
-using lockdep_report =
-    std::variant<circular_report, recursive_report, bad_unlock_report,
-                 held_at_exit_report, held_destroyed_report, assert_report>;
+using lockdep_report = std::variant<circular_report, recursive_report, bad_unlock_report,
+                                    held_at_exit_report, held_destroyed_report,
+                                    nest_lock_report, assert_report>;
 
 std::string to_text(const circular_report& report, const report_format& format);
 std::string to_text(const recursive_report& report, const report_format& format);
 std::string to_text(const bad_unlock_report& report, const report_format& format);
 std::string to_text(const held_at_exit_report& report, const report_format& format);
 std::string to_text(const held_destroyed_report& report, const report_format& format);
+std::string to_text(const nest_lock_report& report, const report_format& format);
 std::string to_text(const assert_report& report, const report_format& format);
 std::string to_text(const lockdep_report& report, const report_format& format);
 

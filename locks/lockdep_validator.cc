@@ -92,7 +92,8 @@ class inspection {
   // check_prevs_add(): every lock that is held, from the last one down to the first that
   // was waited for; what lies deeper is connected through that one already. Below a
   // recursive read it is not - no strong path goes from a recursive read on through its
-  // shared hold - so that the walk goes on there, where the kernel's stops.
+  // shared hold - so that the walk goes on there. The kernel's stops, since 5.10, and
+  // misses "A, then B to read recursively, then C" against "C, then A".
   void add_edges() REQUIRES(all_.lock) {
     const auto held = t_.locks();
     for (std::size_t i = held.size(); i-- > 0;) {
@@ -291,11 +292,10 @@ const char* assertion_name(hold as) {
 }  // namespace
 
 void report_nest_not_held(task& t, const acquisition& wanted) {
-  assert_report report;
+  nest_lock_report report;
   fill(report, t, wanted.ip);
-  report.assertion = "nest lock " + std::string{wanted.nest->name()} + " of " +
-                     wanted.cls.full_name() + " held";
-  report.at = {.ip = wanted.ip};
+  report.wanted = wanted.described();
+  report.nest = wanted.nest->name();
   deliver(report, true);
 }
 

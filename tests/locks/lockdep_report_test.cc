@@ -149,6 +149,14 @@ TEST(LockdepReport, DestructionOfAHeldLock) {
   expect_golden("held_destroyed.txt", to_text(report, report_format_6_1));
 }
 
+TEST(LockdepReport, NestLockThatIsNotHeld) {
+  auto report = program_report<nest_lock_report>();
+  report.wanted = lock_at(row_lock, 0x1000, "update_row+0x8/0x30");
+  report.nest = "table_lock";
+  report.held = {lock_at(row_lock, 0x2000, "insert_row+0x10/0x80")};
+  expect_golden("nest_lock.txt", to_text(report, report_format_6_1));
+}
+
 TEST(LockdepReport, FailedAssertion) {
   auto report = program_report<assert_report>();
   report.assertion = "lockdep_assert_held_write(table_lock)";

@@ -586,7 +586,9 @@ TEST_F(Lockdep, ANestLockMustBeHeldEachTime) {
   lockdep::release(a);
   lockdep::release(b);
   lockdep::acquire(a, {.nest = &b});
-  EXPECT_TRUE(reports.last_is<assert_report>());
+  EXPECT_TRUE(reports.last_is<nest_lock_report>());
+  EXPECT_EQ(reports.last<nest_lock_report>().wanted.lock.name, "A");
+  EXPECT_EQ(reports.last<nest_lock_report>().nest, "B");
   lockdep::release(a);
 }
 
