@@ -1,5 +1,6 @@
 #include "locks/lock_rule.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -17,9 +18,13 @@ void lock_rule_broken(std::string_view rule, std::string_view kind, const void* 
   std::abort();
 }
 
-std::uintptr_t this_thread_identity() {
-  thread_local const char anchor = 0;
-  return reinterpret_cast<std::uintptr_t>(&anchor);
+// A counter, for an address within the thread, or its number in the kernel, goes to the
+// next thread.
+std::uint64_t this_thread_identity() {
+  static constinit std::atomic<std::uint64_t> given = 0;
+  thread_local constinit std::uint64_t mine = 0;
+  if (mine == 0) mine = given.fetch_add(1, std::memory_order_relaxed) + 1;
+  return mine;
 }
 
 }  // namespace memhp

@@ -19,7 +19,8 @@ namespace memhp {
 [[noreturn, gnu::cold]] void lock_rule_broken(std::string_view rule,
                                               std::string_view kind, const void* address);
 
-// Identity of the calling thread: never 0, not reused while the thread lives.
-std::uintptr_t this_thread_identity();
+// Number of the calling thread: never 0, and never another thread's of this process, not
+// even when this one has ended.
+std::uint64_t this_thread_identity();
 
 }  // namespace memhp

@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <bit>
-#include <cerrno>
+#include <csignal>
+#include <thread>
 
 #include "locks/futex.h"
 #include "locks/lock_rule.h"
@@ -52,6 +53,17 @@ void global_barrier(const void* lock) {
   if (membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0) return;
   if (membarrier(MEMBARRIER_CMD_GLOBAL) == 0) return;
   lock_rule_broken("membarrier does not work any more", kind, lock);
+}
+
+// Whether a thread of this process is there, and stays: the kernel knows one that was
+// joined for a moment longer.
+bool thread_goes_on(pid_t thread) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+  while (tgkill(getpid(), thread, 0) == 0) {
+    if (std::chrono::steady_clock::now() > deadline) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return false;
 }
 
 }  // namespace
@@ -176,13 +188,27 @@ void shared_percpu_attachment::lock() {
   if (got == robust_outcome::held_by_me)
     lock_rule_broken("write lock of what this thread holds", kind, sem_);
   sem_->take_over(got == robust_outcome::owner_died, recover_);
+  write_hold_.store(sem_->write_holds_.load(std::memory_order_relaxed),
+                    std::memory_order_relaxed);
+  writer_tid_.store(gettid(), std::memory_order_relaxed);
   writer_.store(this_thread_identity(), std::memory_order_relaxed);
+}
+
+// Whether a living thread does. One that died does not, though writer_ still names it:
+// its hold was taken over, or will be by the next writer.
+bool shared_percpu_attachment::held_for_writing() const {
+  if (writer_.load(std::memory_order_relaxed) == 0) return false;
+  if (write_hold_.load(std::memory_order_relaxed) !=
+      sem_->write_holds_.load(std::memory_order_relaxed))
+    return false;
+  return thread_goes_on(writer_tid_.load(std::memory_order_relaxed));
 }
 
 // writer_ is held. Waits until nobody reads, and has the data made whole if the last
 // holder died with it.
 void shared_percpu_rw_semaphore::take_over(bool owner_died,
                                            const std::function<void()>& recover) {
+  write_holds_.fetch_add(1, std::memory_order_relaxed);  // what a dead writer had is over
   close_gate();
   drain();
   if (owner_died && writing_.load(std::memory_order_relaxed) != 0) {

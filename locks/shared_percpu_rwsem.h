@@ -50,7 +50,10 @@
 // max_cpus on, or that were not configured when the lock was made, count with a locked
 // instruction in one column of the row. All processes are of one build of this header and
 // of one C library. 64-bit counters do not wrap; a row may have 2^32 - 1 read holds and
-// 2^31 - 1 waiting readers.
+// 2^31 - 1 waiting readers. All processes are in one pid namespace: robust mutexes know
+// their holders by thread numbers, which two containers give out twice; attach() refuses
+// others, as far as /proc/self/ns/pid tells. A thread that dies with a read hold in a
+// process that lives leaves it held; any thread of the process may release it.
 //
 // Tiers: without rseq (valgrind, ThreadSanitizer, other CPUs than x86-64) a process
 // counts with a locked instruction on its CPU's counters. Without membarrier the lock
@@ -145,6 +148,7 @@ class shared_percpu_rw_semaphore {
 
   // Constant after construction.
   std::atomic<std::uint64_t> magic_;
+  const std::uint64_t pid_namespace_;  // of the one who made it
   const readers how_;
   const unsigned cpus_;  // that have counters of their own
 
@@ -154,8 +158,9 @@ class shared_percpu_rw_semaphore {
   std::byte padding_before_[line];
   std::atomic<std::uint32_t> state_;
   std::byte padding_behind_[line];
-  std::atomic<std::uint32_t> drain_ = 0;    // bumped when a reader leaves
-  std::atomic<std::uint32_t> writing_ = 0;  // a writer may have begun to write
+  std::atomic<std::uint32_t> drain_ = 0;        // bumped when a reader leaves
+  std::atomic<std::uint32_t> writing_ = 0;      // a writer may have begun to write
+  std::atomic<std::uint64_t> write_holds_ = 0;  // so far; numbers them
   std::atomic<std::uint32_t> slots_ever_used_ = 0;
   std::atomic<std::uint32_t> dead_processes_ = 0;
   std::atomic<std::uint32_t> dead_writers_ = 0;
@@ -190,11 +195,14 @@ class CAPABILITY("percpu_rw_semaphore") shared_percpu_attachment {
 
   // Errors: already_connected; invalid_argument (no lock of this build lies there);
   // operation_not_supported (the lock is readers::expedited, and this process may not
-  // register for membarrier); resource_unavailable_try_again (max_processes are attached,
-  // and alive); or what pthread_create says, as the first attachment starts the keeper.
+  // register for membarrier); no_such_process (this process and the one that made the
+  // lock are in different pid namespaces); resource_unavailable_try_again (max_processes
+  // are attached, and alive); or what pthread_create says, as the first attachment starts
+  // the keeper.
   std::errc attach(shared_percpu_rw_semaphore& sem) { return attach(sem, options{}); }
   std::errc attach(shared_percpu_rw_semaphore& sem, options how);
-  // Aborts if this attachment is held.
+  // Aborts if this attachment is held. A write hold of a thread that has ended is none:
+  // it stays for the next writer to find.
   void detach();
   bool attached() const { return sem_ != nullptr; }
 
@@ -211,6 +219,7 @@ class CAPABILITY("percpu_rw_semaphore") shared_percpu_attachment {
   void count(counter which);
   void lock_shared_slow();
   void unlock_shared_slow();
+  bool held_for_writing() const;
   void forget();
 
   // Constant while attached. sem_ is null when not: the one test in the fast path.
@@ -220,8 +229,11 @@ class CAPABILITY("percpu_rw_semaphore") shared_percpu_attachment {
   unsigned slot_ = 0;
   std::function<void()> recover_;
 
-  // Identity of the thread that holds the write lock through us, 0 for none.
-  std::atomic<std::uintptr_t> writer_ = 0;
+  // The write hold through us: its thread, 0 for none; that one's number in the kernel;
+  // and the hold's number. A thread that dies with it leaves all three behind.
+  std::atomic<std::uint64_t> writer_ = 0;
+  std::atomic<pid_t> writer_tid_ = 0;
+  std::atomic<std::uint64_t> write_hold_ = 0;
 
   shared_percpu_attachment* next_ = nullptr;  // guarded by the list of this process
 };

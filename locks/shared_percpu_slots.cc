@@ -1,6 +1,7 @@
 // Who is attached to a shared_percpu_rw_semaphore, and who of them is dead.
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,11 +22,17 @@ constexpr std::string_view kind = "shared_percpu_rw_semaphore";
 
 // Changes with the layout. The size tells apart what was built with other limits.
 constexpr std::uint64_t magic =
-    0x7065'7263'7075'0001 ^ (std::uint64_t{sizeof(shared_percpu_rw_semaphore)} << 16);
+    0x7065'7263'7075'0002 ^ (std::uint64_t{sizeof(shared_percpu_rw_semaphore)} << 16);
 
 static_assert(std::is_standard_layout_v<shared_percpu_rw_semaphore>);
 // Between processes only what needs no lock of the C++ library works.
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+// The number of this process's pid namespace; 0 where no /proc tells.
+std::uint64_t pid_namespace() {
+  struct stat about{};
+  return stat("/proc/self/ns/pid", &about) == 0 ? about.st_ino : 0;
+}
 
 }  // namespace
 
@@ -78,7 +85,8 @@ struct attached_in_this_process {
 // ---- The shared part
 
 shared_percpu_rw_semaphore::shared_percpu_rw_semaphore(readers how)
-    : how_{how},
+    : pid_namespace_{pid_namespace()},
+      how_{how},
       cpus_{static_cast<unsigned>(
           std::clamp<long>(sysconf(_SC_NPROCESSORS_CONF), 1, max_cpus))},
       state_{open_state()} {
@@ -183,6 +191,9 @@ std::errc shared_percpu_attachment::attach(shared_percpu_rw_semaphore& sem, opti
   if (sem_ != nullptr) return std::errc::already_connected;
   if (sem.magic_.load(std::memory_order_acquire) != magic)
     return std::errc::invalid_argument;
+  const std::uint64_t ours = pid_namespace();
+  if (ours != sem.pid_namespace_ && ours != 0 && sem.pid_namespace_ != 0)
+    return std::errc::no_such_process;
   // Needed by every process that reads, and lost by an exec; an inherited one is kept by
   // a fork. To register again costs a system call and nothing else.
   const bool expedited = sem.how_ == shared_percpu_rw_semaphore::readers::expedited;
@@ -214,7 +225,7 @@ std::errc shared_percpu_attachment::attach(shared_percpu_rw_semaphore& sem, opti
 void shared_percpu_attachment::detach() {
   if (sem_ == nullptr) return;
   const robust_guard hold{sem_->registry_};
-  if (writer_.load(std::memory_order_relaxed) != 0 || sem_->holds(slot_) != 0)
+  if (held_for_writing() || sem_->holds(slot_) != 0)
     lock_rule_broken("detached while held", kind, sem_);
   sem_->slots_[slot_].used.store(0, std::memory_order_seq_cst);
   slot_keeper::of_this_process().run(

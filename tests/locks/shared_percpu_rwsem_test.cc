@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "locks/guards.h"
@@ -340,6 +342,91 @@ TEST_F(SharedPercpuRwSemaphore, AWriterKilledWhileItWaitsLeavesNothingToRecover)
   reader.end();
   EXPECT_TRUE(other.succeeds());
   EXPECT_EQ(page().recoveries, 0);
+}
+
+// A thread may die alone: the process lives on and has the attachment.
+TEST_F(SharedPercpuRwSemaphore, AnAttachmentIsFreeOfAWriteHoldThatWasTakenBack) {
+  construct();
+  child one{[&] {
+    shared_percpu_attachment mine;
+    shared_percpu_attachment other;
+    attach(mine);
+    attach(other);
+    std::thread{[&] { lock(mine); }}.join();
+    {
+      guard hold{other};
+      EXPECT_EQ(page().recoveries, 1);
+      mine.detach();  // nobody holds through it, although somebody holds the lock
+    }
+    attach(mine);
+    guard hold{mine};
+    EXPECT_EQ(page().recoveries, 1);
+  }};
+  EXPECT_TRUE(one.succeeds());
+}
+
+TEST_F(SharedPercpuRwSemaphore, AWriteHoldOfADeadThreadIsFoundAfterADetach) {
+  construct();
+  child one{[&] {
+    shared_percpu_attachment mine;
+    shared_percpu_attachment other;
+    attach(mine);
+    attach(other);
+    std::thread{[&] { lock(mine); }}.join();
+    mine.detach();
+    EXPECT_EQ(page().recoveries, 0);
+    guard hold{other};
+    EXPECT_EQ(page().recoveries, 1);
+  }};
+  EXPECT_TRUE(one.succeeds());
+}
+
+TEST_F(SharedPercpuRwSemaphore, ADetachWhileAThreadHoldsForWritingAborts) {
+  construct();
+  child one{[&] {
+    shared_percpu_attachment mine;
+    attach(mine);
+    std::thread holds{[&] {
+      lock(mine);
+      page().stage = 1;
+      while (true) pause();
+    }};
+    EXPECT_TRUE(reaches(1));
+    mine.detach();
+  }};
+  EXPECT_EQ(WTERMSIG(one.wait()), SIGABRT);
+}
+
+// A new thread often gets the stack, and so the addresses, of the one that ended before.
+TEST_F(SharedPercpuRwSemaphore, AThreadDoesNotInheritTheHoldOfADeadOne) {
+  construct();
+  child one{[&] {
+    shared_percpu_attachment mine;
+    attach(mine);
+    std::thread{[&] { lock(mine); }}.join();
+    std::thread{[&] { unlock(mine); }}.join();
+  }};
+  EXPECT_EQ(WTERMSIG(one.wait()), SIGABRT);
+}
+
+// Thread numbers, which say who holds and who lives, are those of a pid namespace.
+TEST_F(SharedPercpuRwSemaphore, AProcessOfAnotherPidNamespaceIsRefused) {
+  constexpr int not_allowed = 77;
+  construct();
+  child one{[&] {
+    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+      _exit(not_allowed);
+    child elsewhere{[&] {
+      shared_percpu_attachment mine;
+      EXPECT_EQ(mine.attach(sem()), std::errc::no_such_process);
+      EXPECT_FALSE(mine.attached());
+    }};
+    EXPECT_TRUE(elsewhere.succeeds());
+  }};
+  const int status = one.wait();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == not_allowed)
+    GTEST_SKIP() << "this process may not make a pid namespace";
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(SharedPercpuRwSemaphore, TheSlotsOfTheDeadAreUsedAgain) {
