@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace memhp {
 
@@ -79,13 +81,31 @@ thread_local constinit unsigned my_row = no_row;
 
 struct row_owner {
   ~row_owner() {
-    if (my_row == no_row) return;
-    table().give_back(my_row);
-    my_row = shared_row;  // what comes still
+    // First, for what comes still: soon the row may be another thread's.
+    table().give_back(std::exchange(my_row, shared_row));
   }
 };
 
+// While one lives, this thread's signals wait.
+class signals_wait {
+ public:
+  signals_wait() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~signals_wait() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  signals_wait(const signals_wait&) = delete;
+  signals_wait& operator=(const signals_wait&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// A handler that reads would else find the table locked by the thread it interrupts.
 unsigned take_row() {
+  const signals_wait meanwhile;
+  if (my_row != no_row) return my_row;  // a handler was here first
   thread_local row_owner gives_back;
   static_cast<void>(&gives_back);
   my_row = table().take();

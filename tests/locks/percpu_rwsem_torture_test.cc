@@ -122,6 +122,35 @@ TEST(PercpuRwsemTorture, AHandlerThatReadsLosesNoCount) {
   EXPECT_TRUE(lock.is_write_locked());
 }
 
+// Where rows are threads, the first read of a thread takes a row: under a lock, which the
+// handler must not find held by the thread it interrupts.
+TEST(PercpuRwsemTorture, AHandlerThatReadsMayInterruptAThreadsFirstRead) {
+  percpu_rw_semaphore lock;
+  of_the_handler = &lock;
+  struct sigaction action{};
+  action.sa_handler = read_in_handler;
+  action.sa_flags = SA_RESTART;
+  struct sigaction former{};
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &former), 0);
+  for (int i = 0; i < rounds / 3; ++i) {
+    std::atomic<bool> reads = false;
+    std::atomic<bool> has_read = false;
+    std::thread brief{[&] {
+      reads = true;
+      {
+        read_guard hold{lock};
+      }
+      has_read = true;
+    }};
+    while (!reads) std::this_thread::yield();
+    while (!has_read) pthread_kill(brief.native_handle(), SIGUSR1);
+    brief.join();
+  }
+  sigaction(SIGUSR1, &former, nullptr);
+  guard hold{lock};
+  EXPECT_TRUE(lock.is_write_locked());
+}
+
 // The child of a fork has none of the parent's other threads, and so none of their holds.
 TEST(PercpuRwsemTorture, InTheChildOfAForkEveryLockIsFree) {
 #ifdef __SANITIZE_THREAD__
