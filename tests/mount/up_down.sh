@@ -11,6 +11,15 @@ expect "block 3 of b" "$(cat b/devices/system/memory/memory3/state)" "online"
 expect_line a.log "serving a machine at $scratch/a"
 expect_line b.log "serving a machine at $scratch/b"
 
+# The small parent holds the mount's device as well as the worker that serves it: nothing
+# that becomes of the worker's descriptors ends the mount.
+for process in keeper pid; do
+  readlink /proc/"$(figure $process b)"/fd/* >descriptors
+  expect_line descriptors "^/dev/fuse$"
+done
+expect "the parent of the worker" \
+  "$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$(figure pid b)/status")" "$(figure keeper b)"
+
 status_of memhp up --mount a --log second.log
 expect "exit status of a second machine at a" $status 1
 expect_one_line err
