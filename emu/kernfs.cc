@@ -392,14 +392,10 @@ result<> kernfs_root::setxattr(kernfs_node& node, const std::string& name,
 
 result<std::string> kernfs_root::getxattr(kernfs_node& node, const std::string& name) {
   if (const auto known = xattr_resolve_name(name); !known) return fail(known.error());
-  // "No labels here" instead of "no label on this one": ls then asks for one file of a
-  // directory and not for each.
-  const errc unset = name == "security.selinux" ? errc::operation_not_supported
-                                                : errc::no_message_available;
   read_guard hold{kernfs_rwsem_};
-  if (!node.iattr_) return fail(unset);
+  if (!node.iattr_) return fail(errc::no_message_available);
   const auto hit = node.iattr_->xattrs.find(name);
-  if (hit == node.iattr_->xattrs.end()) return fail(unset);
+  if (hit == node.iattr_->xattrs.end()) return fail(errc::no_message_available);
   return hit->second;
 }
 
