@@ -32,7 +32,7 @@ expect_requests() {
   done
 }
 
-for options in -U -l; do
+for options in -l -U; do
   mount=$scratch/hp$options
   up "$mount" --block-size 2M --memory $((blocks * 2))M --commit touch
   # Three names lead to the directory. 5,000 entries of 168 bytes are 27 times 32 KiB.
@@ -40,8 +40,7 @@ for options in -U -l; do
   requests_of "$mount" ls $options "$mount/devices/system/memory"
   expect "blocks that ls $options lists" "$(grep -c "memory[0-9]*$" listed)" $blocks
   expect_requests "a first ls $options" lookup=3 readdir=28 getattr=2 open=1 other=4
-  expect "listing requests of a first ls $options, about" \
-    "$(echo "$requests" | sed -n "s/readdir=2[5-8]/some/p")" some
+  case $requests in *readdir=0*) fail "a first ls $options asked for no names:" $requests ;; esac
   requests_of "$mount" ls $options "$mount/devices/system/memory"
   expect_requests "a second ls $options" getattr=1 other=4
 done
