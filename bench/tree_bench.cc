@@ -4,6 +4,7 @@
 //   tree_bench --benchmark_filter=one_file       open + read or write + close
 //   tree_bench --benchmark_filter=parked         a reader while 80 others are parked
 //   tree_bench --benchmark_filter=tools          ls -l and lsmem
+//   tree_bench --benchmark_filter=whole_run      memhp run, from its start to its end
 //
 // Every round of one_file does the real and the emulated operation in turn, some hundred
 // times each, so that both see the same machine; the figures are medians over the rounds
@@ -19,6 +20,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -234,6 +236,25 @@ void tools(benchmark::State& state, const char* tool) {
   state.counters["us_a_block"] = quantile(first, 0.5) * 1e3 / static_cast<double>(blocks);
 }
 
+// memhp run, from its start until its machine is gone. The program is the one built
+// beside this benchmark.
+void whole_run(benchmark::State& state) {
+  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::string command =
+      (here.parent_path() / "memhp").string() + " run --commit touch -- true";
+  std::vector<double> took;
+  for ([[maybe_unused]] auto _ : state) {
+    const auto start = clock_type::now();
+    if (!run_quietly(command)) return state.SkipWithError("memhp run failed");
+    took.push_back(us_since(start) * 1e-3);
+    state.SetIterationTime(took.back() * 1e-3);
+  }
+  state.counters["median_ms"] = quantile(took, 0.5);
+  state.counters["p10_ms"] = quantile(took, 0.1);
+  state.counters["p90_ms"] = quantile(took, 0.9);
+  state.counters["max_ms"] = quantile(took, 1.0);
+}
+
 void each_call(benchmark::internal::Benchmark* what) {
   what->ArgName("pinned")->Arg(0)->Arg(1)->UseManualTime()->Iterations(rounds)->Unit(
       benchmark::kMillisecond);
@@ -265,6 +286,7 @@ BENCHMARK_CAPTURE(tools, ls_l, "ls -l {root}/sys/devices/system/memory")
 BENCHMARK_CAPTURE(tools, ls_U, "ls -U {root}/sys/devices/system/memory")
     ->Apply(each_size);
 BENCHMARK_CAPTURE(tools, lsmem, "lsmem --sysroot {root}")->Apply(each_size);
+BENCHMARK(whole_run)->UseManualTime()->Iterations(rounds)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
