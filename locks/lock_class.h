@@ -47,11 +47,11 @@ class lock_class {
   // Subclasses are 0 to 7, as in the kernel.
   static constexpr unsigned max_subclasses = 8;
 
-  lock_class(std::uint32_t id, const void* key, unsigned subclass,
+  lock_class(std::uint32_t its_id, const void* its_key, unsigned its_subclass,
              const lock_class_key& like)
-      : id{id},
-        subclass{subclass},
-        key{key},
+      : id{its_id},
+        subclass{its_subclass},
+        key{its_key},
         name{like.name},
         wait_type{like.wait_type},
         validated{like.validation == lock_validation::on},
