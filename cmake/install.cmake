@@ -7,7 +7,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(memhp_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/memhp)
 
-target_compile_features(memhp_locks PUBLIC cxx_std_23)
+# What the headers need; the sources are compiled as C++23.
+target_compile_features(memhp_locks PUBLIC cxx_std_20)
 target_include_directories(memhp_locks INTERFACE
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/memhp>)
