@@ -586,6 +586,9 @@ struct tier {
   sem_type::readers how;
   bool use_rseq;
 };
+void PrintTo(const tier& of, std::ostream* out) {
+  *out << of.name;
+}
 
 class SharedPercpuRwSemaphoreTiers : public SharedPercpuRwSemaphore,
                                      public testing::WithParamInterface<tier> {
