@@ -145,6 +145,19 @@ class SharedPercpuRwSemaphore : public testing::Test {
       while (true) pause();
     };
   }
+  // A process with two attachments, where a thread took the write hold through the first
+  // and ended with it.
+  template <class Then>
+  auto where_a_holder_ended(Then then) {
+    return [this, then] {
+      shared_percpu_attachment mine;
+      shared_percpu_attachment other;
+      attach(mine);
+      attach(other);
+      std::thread{[&] { lock(mine); }}.join();
+      then(mine, other);
+    };
+  }
 
  private:
   shared_page* page_;
@@ -347,12 +360,7 @@ TEST_F(SharedPercpuRwSemaphore, AWriterKilledWhileItWaitsLeavesNothingToRecover)
 // A thread may die alone: the process lives on and has the attachment.
 TEST_F(SharedPercpuRwSemaphore, AnAttachmentIsFreeOfAWriteHoldThatWasTakenBack) {
   construct();
-  child one{[&] {
-    shared_percpu_attachment mine;
-    shared_percpu_attachment other;
-    attach(mine);
-    attach(other);
-    std::thread{[&] { lock(mine); }}.join();
+  child one{where_a_holder_ended([&](auto& mine, auto& other) {
     {
       guard hold{other};
       EXPECT_EQ(page().recoveries, 1);
@@ -361,23 +369,18 @@ TEST_F(SharedPercpuRwSemaphore, AnAttachmentIsFreeOfAWriteHoldThatWasTakenBack) 
     attach(mine);
     guard hold{mine};
     EXPECT_EQ(page().recoveries, 1);
-  }};
+  })};
   EXPECT_TRUE(one.succeeds());
 }
 
 TEST_F(SharedPercpuRwSemaphore, AWriteHoldOfADeadThreadIsFoundAfterADetach) {
   construct();
-  child one{[&] {
-    shared_percpu_attachment mine;
-    shared_percpu_attachment other;
-    attach(mine);
-    attach(other);
-    std::thread{[&] { lock(mine); }}.join();
+  child one{where_a_holder_ended([&](auto& mine, auto& other) {
     mine.detach();
     EXPECT_EQ(page().recoveries, 0);
     guard hold{other};
     EXPECT_EQ(page().recoveries, 1);
-  }};
+  })};
   EXPECT_TRUE(one.succeeds());
 }
 
