@@ -1,6 +1,7 @@
 // The queue of percpu_rw_semaphore, explored exhaustively on a machine that reorders as
 // x86 does (TSO), beside the model of the fast path (percpu_rwsem_model_test.cc): one
-// holds the lock to write and unlocks it, others find the gate closed and queue.
+// holds the lock to write and unlocks it, others find the gate closed, watch it for some
+// looks, once, and queue.
 //
 // Barriers I and J of percpu_rwsem.cc are switches here: each is the locked instruction
 // with which one side stores before it looks at what the other side stored. With both on
@@ -26,9 +27,13 @@ struct switches {
 };
 
 constexpr std::size_t writers = 3;  // the first holds the lock at the start
+// gate_opens_soon() takes 64; what a look can find, two can find one after the other.
+constexpr std::uint8_t gate_looks = 2;
 
 enum at : std::uint8_t {
-  block,       // closes the gate if it is open
+  block,        // closes the gate if it is open
+  watch_queue,  // gate_opens_soon(): not past those who queue
+  watch_gate,
   take_queue,  // enqueue_or_go_on()
   say_waiting,
   read_waiting,  // of a fetch_add that is not one
@@ -48,7 +53,7 @@ enum at : std::uint8_t {
 enum variable : std::uint8_t { gate_closed, waiters, variables };
 
 struct thread_of {
-  std::uint8_t pc = block, reg = 0;
+  std::uint8_t pc = block, reg = 0, looks = gate_looks;
   store_buffer buffer;
 };
 struct moment {
@@ -116,7 +121,19 @@ class queue_model final : public exhaustive_model<moment> {
     switch (t.pc) {
       case block:
         if (!t.buffer.is_empty()) return false;
-        t.pc = closes_gate() ? inside : take_queue;
+        t.pc = closes_gate() ? inside : t.looks == 0 ? take_queue : watch_queue;
+        return true;
+      case watch_queue:
+        if (load(t, waiters) != 0) t.looks = 0;
+        t.pc = t.looks == 0 ? take_queue : watch_gate;
+        return true;
+      case watch_gate:
+        if (load(t, gate_closed) == 0) {
+          t.looks = 0;
+          t.pc = block;
+        } else {
+          t.pc = --t.looks == 0 ? take_queue : watch_queue;
+        }
         return true;
       case take_queue:
         if (!take(t, me)) return false;
