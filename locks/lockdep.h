@@ -231,7 +231,8 @@ void wait_for(dep_map& map);
 // (fibers) gives each its own and says which is current.
 //
 // Thread safety: a task is current on one thread at a time. It must not die while it is
-// current, except a thread's own. One that dies holding locks is reported.
+// current, except a thread's own. One that dies holding locks is reported, and so is a
+// thread that ends with locks of its own, whichever task is current then.
 class task_state {
  public:
   // comm and pid, as reports print them.

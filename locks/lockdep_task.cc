@@ -40,8 +40,11 @@ std::string comm_of_thread(int tid) {
 class own_task {
  public:
   own_task() : task_{{}, gettid(), true}, handle_{task_} { self.own = &task_; }
+  // Whatever task is current: that one goes on without the thread.
   ~own_task() {
-    if (self.current == &task_) check_task_exit();
+    self.current = &task_;
+    self.mode = 0;
+    check_task_exit();
     self.ended = true;
     self.mode = 0;
     self.current = self.own = nullptr;
@@ -248,8 +251,9 @@ task_state::task_state(detail::task& own) : task_{&own} {
 task_state::~task_state() {
   if (task_->is_thread) return;  // part of the task
   const std::unique_ptr<detail::task> owned{task_};
-  if (owned->epoch != self.epoch || owned->depth.load(std::memory_order_relaxed) == 0 ||
-      !on())
+  const std::uint64_t now = detail::mode.load(std::memory_order_relaxed);
+  if ((now & detail::prove_bit) == 0 || owned->epoch != now >> detail::epoch_shift ||
+      depth() == 0)
     return;
   held_at_exit_report report;
   detail::fill(report, *owned, nullptr);

@@ -244,6 +244,49 @@ TEST_F(Lockdep, ReportsAThreadThatEndsWithALock) {
   EXPECT_EQ(reports.last<held_at_exit_report>().held.size(), 1U);
 }
 
+TEST_F(Lockdep, AThreadThatEndsInAnotherTaskAnswersForItsOwnLocks) {
+  lockdep::task_state fiber{"fiber"};
+  std::thread{[&] {
+    lockdep::acquire(a, {});
+    lockdep::set_current(&fiber);
+    lockdep::acquire(b, {});
+  }}.join();
+  ASSERT_EQ(reports.count(), 1U);
+  const auto report = reports.last<held_at_exit_report>();
+  ASSERT_EQ(report.held.size(), 1U);
+  EXPECT_EQ(report.held[0].lock.name, "A");
+  // The fiber goes on elsewhere.
+  EXPECT_EQ(fiber.depth(), 1U);
+  lockdep::task_state* const me = lockdep::set_current(&fiber);
+  EXPECT_TRUE(lockdep::held(b));
+  lockdep::release(b);
+  lockdep::set_current(me);
+  EXPECT_EQ(reports.count(), 1U);
+}
+
+TEST_F(Lockdep, ATaskIsReportedThoughTheThreadWhereItDiesHasTakenNoLock) {
+  auto brief = std::make_unique<lockdep::task_state>("brief");
+  lockdep::set_current(brief.get());
+  lockdep::acquire(a, {});
+  lockdep::set_current(nullptr);
+  std::thread{[&] { brief.reset(); }}.join();
+  ASSERT_EQ(reports.count(), 1U);
+  EXPECT_EQ(reports.last<held_at_exit_report>().task.comm, "brief");
+}
+
+// What it held before the validator was off for a while is not known.
+TEST_F(Lockdep, ATaskWhoseLocksAreOfAnotherEpochDiesQuietly) {
+  {
+    lockdep::task_state brief{"brief"};
+    lockdep::set_current(&brief);
+    lockdep::acquire(a, {});
+    lockdep::set_current(nullptr);
+    lockdep::set_on(false);
+    lockdep::set_on(true);
+  }
+  EXPECT_EQ(reports.count(), 0U);
+}
+
 TEST_F(Lockdep, AssertionsKnowWhoHoldsItAndHow) {
   lockdep::assert_held(a);
   ASSERT_EQ(reports.count(), 1U);
