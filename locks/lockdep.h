@@ -19,10 +19,16 @@
 //   2. A trylock never waits: nothing leads to it. But while it is held, what is wanted
 //      then depends on it.
 //   3. A nesting that was seen once is not looked at again.
+//   4. What is wanted depends on the lock that was taken last, and on those before it
+//      down to the first that was waited for, through which the rest is connected.
+//   5. One new dependency that closes several cycles is reported once, with the shortest
+//      of them; not at all, if that one was reported before.
 // Unlike the kernel's:
 //   * a report does not switch it off, and its tables grow;
-//   * below a lock that is held as a recursive read it looks on (add_edges()) and finds
-//     cycles that the kernel's walk loses since 5.10;
+//   * rule 4 does not end at a lock that is held as a recursive read, because nothing is
+//     connected through that one. The kernel's does, since 5.10, and misses "A, then B to
+//     read recursively, then C" against "C, then A". Both pass over a lock that is not
+//     validated;
 //   * a bad unlock and a held lock that is freed are told with the task that holds it;
 //   * there are no interrupts: usage is that of process context, and wait types are
 //     printed, never checked.

@@ -83,6 +83,36 @@ TEST_F(Lockdep, OneCycleIsOneWhoeverClosesIt) {
   EXPECT_EQ(reports.count(), 1U);
 }
 
+TEST_F(Lockdep, ADependencyThatClosesSeveralCyclesIsSaidOnceWithTheShortest) {
+  nest({&a, &b});
+  nest({&b, &c});
+  nest({&a, &c});
+  EXPECT_EQ(reports.count(), 0U);
+  nest({&c, &a});  // a b c a is one, a c a another
+  ASSERT_EQ(reports.count(), 1U);
+  const auto report = reports.last<circular_report>();
+  ASSERT_EQ(report.chain.size(), 2U);
+  EXPECT_EQ(report.chain[0].lock.name, "A");
+  EXPECT_EQ(report.chain[1].lock.name, "C");
+}
+
+// The longer one stays unsaid: a write under b closes both, as a read under it does not.
+TEST_F(Lockdep, ADependencyWhoseShortestCycleIsKnownIsNotReported) {
+  const auto under = [](dep_map& outer, read_kind as, dep_map& inner, read_kind wanted) {
+    lockdep::acquire(outer, {.read = as});
+    lockdep::acquire(inner, {.read = wanted});
+    lockdep::release(inner);
+    lockdep::release(outer);
+  };
+  under(a, write, b, write);
+  under(b, write, a, recursive_read);
+  EXPECT_EQ(reports.count(), 1U);
+  under(a, read, c, write);
+  under(c, write, b, write);
+  under(b, write, a, write);
+  EXPECT_EQ(reports.count(), 1U);
+}
+
 TEST_F(Lockdep, EveryEdgeOfTheChainHasTheStackOfItsFirstTime) {
   nest({&a, &b});
   nest({&b, &c});
