@@ -5,7 +5,7 @@
 // read recursively, "t" and "T" try it to write and to read, "s" takes it with subclass
 // 1, "n" under the nest lock N, "u" gives it back, "i" initializes it anew. "/" parts the
 // programs of several tasks, which run one after the other. Locks of class V are not
-// validated.
+// validated. A program runs on what the validator knows of a lock, or on tracked locks.
 //
 // What a case is called there, a row is called here. These families have no counterpart:
 //   * usage in hard and soft interrupts (irqsafe, irq_inversion, irq_read_recursion, the
@@ -29,7 +29,10 @@
 #include <ostream>
 #include <sstream>
 #include <string>
+#include <utility>
 
+#include "locks/thread_annotations.h"
+#include "locks/tracked.h"
 #include "tests/locks/recorded_reports.h"
 
 namespace memhp {
@@ -78,6 +81,104 @@ class validated_locks {
   std::map<char, std::unique_ptr<dep_map>> locks_;
 };
 
+// A tracked lock of some type.
+class tracked_lock {
+ public:
+  virtual ~tracked_lock() = default;
+  virtual bool take(char way) = 0;  // false: tried in vain
+  virtual void give_back(char way) = 0;
+};
+
+// Outside of the analysis, which cannot follow a lock that is taken in one function and
+// given back in another.
+template <class Lock>
+class tracked_lock_of final : public tracked_lock {
+ public:
+  explicit tracked_lock_of(const lock_class_key& key) : lock_{key} {}
+
+  bool take(char way) override NO_THREAD_SAFETY_ANALYSIS {
+    if (way == 'w') {
+      lock_.lock();
+      return true;
+    }
+    if constexpr (requires { lock_.try_lock(); })
+      if (way == 't') return lock_.try_lock();
+    if constexpr (requires { lock_.lock_shared(); }) {
+      if (way == 'T') return lock_.try_lock_shared();
+      if (way == 'r') {
+        lock_.lock_shared();
+        return true;
+      }
+    }
+    ADD_FAILURE() << "cannot be taken as " << way;
+    return false;
+  }
+  void give_back(char way) override NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { lock_.unlock_shared(); })
+      if (way == 'r' || way == 'T') return lock_.unlock_shared();
+    lock_.unlock();
+  }
+
+ private:
+  Lock lock_;
+};
+
+// What each type of lock has: 'm' is a mutex, 's' an rw_semaphore, 'p' a
+// percpu_rw_semaphore. The last two have no trylock to write.
+std::string ways_to_take(char type) {
+  return type == 'm' ? "wt" : "wrT";
+}
+
+std::unique_ptr<tracked_lock> make_tracked(char type, const lock_class_key& key) {
+  switch (type) {
+    case 'm': return std::make_unique<tracked_lock_of<tracked_mutex>>(key);
+    case 's': return std::make_unique<tracked_lock_of<tracked_rw_semaphore>>(key);
+    default: return std::make_unique<tracked_lock_of<tracked_percpu_rw_semaphore>>(key);
+  }
+}
+
+// The locks themselves. A program must not wait in earnest: only one thread runs it.
+class tracked_locks {
+ public:
+  // `types`: of class A, of class B and so on.
+  explicit tracked_locks(std::string types) : types_{std::move(types)} {}
+
+  void step(char what, char name) {
+    if (what == 'i') {
+      locks_.erase(name);
+      return;
+    }
+    used_lock& used = lock(name);
+    if (what == 'u') {
+      used.lock->give_back(used.taken.back());
+      if (used.taken.size() != 1) used.taken.pop_back();
+    } else if (used.lock->take(what)) {
+      used.taken += what;
+    } else {
+      vain_ += std::string{what} + name;
+    }
+  }
+  // The steps that did not get their lock.
+  const std::string& vain() const { return vain_; }
+
+ private:
+  struct used_lock {
+    std::unique_ptr<tracked_lock> lock;
+    std::string taken;  // in which ways; the first one stays, for one unlock too many
+  };
+
+  used_lock& lock(char name) {
+    used_lock& used = locks_[name];
+    const std::size_t cls = class_index(name);
+    if (!used.lock) used.lock = make_tracked(types_.at(cls), keys[cls]);
+    return used;
+  }
+
+  const std::string types_;
+  std::string vain_;
+  std::map<char, used_lock> locks_;
+};
+
 template <class Locks>
 void run(const std::string& program, Locks& locks) {
   std::istringstream steps{program};
@@ -90,6 +191,16 @@ bool reported(const std::string& program) {
   {
     validated_locks locks;
     run(program, locks);
+  }
+  return reports.count() != 0;
+}
+
+bool reported_of(const std::string& types, const std::string& program) {
+  const recorded_reports reports;
+  {
+    tracked_locks locks{types};
+    run(program, locks);
+    EXPECT_EQ(locks.vain(), "") << program;
   }
   return reports.count() != 0;
 }
@@ -314,6 +425,149 @@ INSTANTIATE_TEST_SUITE_P(
         three_nestings{
             "W1R2_R2R3_W3W1", {"wA RB uB uA ", "RB RC uC uB ", "wC wA uA uC "}, false}),
     [](const auto& of) { return of.param.name; });
+
+// --- tracked locks --------------------------------------------------------------------
+
+// A pattern with all locks of one type, taken in one way. Not the first
+// pattern: who takes one lock twice really would wait.
+class EveryTrackedLock : public testing::TestWithParam<pattern> {
+ protected:
+  static bool reported_when(char type, char way) {
+    return reported_of(std::string(keys.size(), type), with_way(GetParam().program, way));
+  }
+};
+
+TEST_P(EveryTrackedLock, ThatWaitsReports) {
+  EXPECT_TRUE(reported_when('m', 'w'));
+  for (const char type : {'s', 'p'})
+    for (const char way : {'w', 'r'})
+      EXPECT_TRUE(reported_when(type, way)) << type << way;
+}
+TEST_P(EveryTrackedLock, ThatIsTriedDoesNotReport) {
+  EXPECT_FALSE(reported_when('m', 't'));
+  for (const char type : {'s', 'p'}) EXPECT_FALSE(reported_when(type, 'T')) << type;
+}
+INSTANTIATE_TEST_SUITE_P(Pattern, EveryTrackedLock,
+                         testing::ValuesIn(patterns.begin() + 1, patterns.end()),
+                         [](const auto& of) { return of.param.name; });
+
+// Nothing leads to a lock that is tried, but a lock that was taken by a trylock keeps
+// away as any. None of them reads recursively, and so every way that waits can be kept
+// waiting by every way to hold.
+bool waits(char way) {
+  return way == 'w' || way == 'r';
+}
+
+// Locks of these types, of class A, B and C. The same program must be judged alike for
+// what the validator knows of a lock.
+class MixedTrackedLocks : public testing::TestWithParam<const char*> {
+ protected:
+  static std::string ways(char cls) { return ways_to_take(GetParam()[class_index(cls)]); }
+  static void expect_judged(const std::string& program, bool reports) {
+    EXPECT_EQ(reported_of(GetParam(), program), reports) << program;
+    EXPECT_EQ(reported(program), reports) << program;
+  }
+};
+
+std::string nesting(char outer_way, char outer, char inner_way, char inner) {
+  return std::string{outer_way, outer, ' ', inner_way, inner} + " u" + inner + " u" +
+         outer + " ";
+}
+
+TEST_P(MixedTrackedLocks, TwoOfAClassReportIfTheSecondWaits) {
+  for (const char first : ways('A'))
+    for (const char second : ways('A'))
+      expect_judged(nesting(first, 'A', second, '1'), waits(second));
+}
+
+TEST_P(MixedTrackedLocks, InAbbaReportIfBothWait) {
+  for (const char a1 : ways('A'))
+    for (const char b1 : ways('B'))
+      for (const char b2 : ways('B'))
+        for (const char a2 : ways('A'))
+          expect_judged(nesting(a1, 'A', b1, 'B') + nesting(b2, 'B', a2, 'A'),
+                        waits(b1) && waits(a2));
+}
+
+TEST_P(MixedTrackedLocks, InAbbccaReportIfAllThreeWait) {
+  for (const char a1 : ways('A'))
+    for (const char b1 : ways('B'))
+      for (const char b2 : ways('B'))
+        for (const char c2 : ways('C'))
+          for (const char c3 : ways('C'))
+            for (const char a3 : ways('A'))
+              expect_judged(nesting(a1, 'A', b1, 'B') + nesting(b2, 'B', c2, 'C') +
+                                nesting(c3, 'C', a3, 'A'),
+                            waits(b1) && waits(c2) && waits(a3));
+}
+INSTANTIATE_TEST_SUITE_P(OfTypes, MixedTrackedLocks,
+                         testing::Values("mmm", "sss", "ppp", "msp", "spm"),
+                         [](const auto& of) { return std::string{of.param}; });
+
+struct tracked_case {
+  const char* name;
+  const char* types;
+  const char* program;
+  bool reports;
+};
+// By its name, for the same reason.
+void PrintTo(const tracked_case& of, std::ostream* out) {
+  *out << of.name;
+}
+
+class TrackedProgram : public testing::TestWithParam<tracked_case> {};
+
+TEST_P(TrackedProgram, IsReportedOrNot) {
+  const tracked_case& of = GetParam();
+  EXPECT_EQ(reported_of(of.types, of.program), of.reports) << of.program;
+}
+INSTANTIATE_TEST_SUITE_P(
+    Selftest, TrackedProgram,
+    testing::Values(
+        tracked_case{"RsemAA1", "s", "rA rA uA uA", true},
+        tracked_case{"RsemAA1B", "s", "rA r1 u1 uA", true},
+        tracked_case{"RsemAA2", "s", "rA w1 u1 uA", true},
+        tracked_case{"RsemAA3", "s", "wA r1 u1 uA", true},
+        tracked_case{"RwsemABBA1", "sm", "rA wB uB uA / wB wA uA uB", true},
+        tracked_case{"RwsemABBA2", "sm", "rA wB uB uA / wB rA uA uB", true},
+        tracked_case{"RwsemABBA3", "sm", "wA wB uB uA / wB wA uA uB", true},
+        tracked_case{"DoubleUnlockMutex", "m", "wA uA uA", true},
+        tracked_case{"DoubleUnlockWsem", "s", "wA uA uA", true},
+        tracked_case{"DoubleUnlockRsem", "s", "rA uA uA", true},
+        tracked_case{"DoubleUnlockPercpuWrite", "p", "wA uA uA", true},
+        tracked_case{"DoubleUnlockPercpuRead", "p", "rA uA uA", true},
+        tracked_case{"InitHeldMutex", "m", "wA iA", true},
+        tracked_case{"InitHeldWsem", "s", "wA iA", true},
+        tracked_case{"InitHeldRsem", "s", "rA iA", true},
+        tracked_case{"InitHeldPercpuWrite", "p", "wA iA", true},
+        tracked_case{"InitHeldPercpuRead", "p", "rA iA", true},
+        tracked_case{"TriedSecond", "ms", "wA TB uB uA / wB wA uA uB", false},
+        tracked_case{"TriedFirst", "ms", "tA wB uB uA / wB wA uA uB", true},
+        tracked_case{"ReadTriedFirst", "sm", "TA wB uB uA / wB rA uA uB", true},
+        tracked_case{"TriedBetween", "mms", "wA tB wC uC uB uA / wC wA uA uC", true},
+        tracked_case{"TriedLast", "mms", "wA wB TC uC uB uA / wC wA uA uC", false},
+        tracked_case{"ReadAndTriedAgain", "s", "rA TA uA uA", false},
+        tracked_case{"PercpuReadAndTriedAgain", "p", "rA TA uA uA", false}),
+    [](const auto& of) { return of.param.name; });
+
+// The AA that a trylock makes of one lock.
+TEST(TrackedTrylock, OfALockThatOneHoldsFailsAndIsNotReported) {
+  struct attempt {
+    const char* types;
+    const char* program;
+    const char* vain;
+  };
+  for (const attempt& of : {attempt{"m", "wA tA", "tA"}, attempt{"m", "tA tA", "tA"},
+                            attempt{"s", "wA TA", "TA"}, attempt{"p", "wA TA", "TA"}}) {
+    const recorded_reports reports;
+    tracked_locks locks{of.types};
+    run(of.program, locks);
+    EXPECT_EQ(locks.vain(), of.vain) << of.program;
+    EXPECT_EQ(lockdep::held_locks().size(), 1U) << of.program;
+    run("uA", locks);
+    EXPECT_EQ(reports.count(), 0U) << of.program;
+  }
+}
 
 }  // namespace
 }  // namespace memhp
