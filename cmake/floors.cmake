@@ -16,7 +16,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # GCC 12 finds these inside std::optional, std::function and std::string at -O2 and
   # above where there is nothing to find; clang and clang-tidy look for the real ones.
   target_compile_options(memhp_options INTERFACE
-    -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow)
+    -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
+    -Wno-stringop-overread)
 endif()
 if(MEMHP_SANITIZE)
   target_compile_options(memhp_options INTERFACE
