@@ -1,5 +1,6 @@
 #include "locks/percpu_counter.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -52,39 +53,8 @@ unsigned cpu_rows() {
   return count;
 }
 
-// Which thread has which row.
-struct row_table {
-  std::mutex lock;
-  std::array<bool, thread_rows> taken{};
-  std::atomic<unsigned> used = 0;  // rows that were ever taken
-
-  unsigned take() {
-    const std::lock_guard hold{lock};
-    const auto free = std::find(taken.begin(), taken.begin() + shared_row, false);
-    const auto row = static_cast<unsigned>(free - taken.begin());
-    taken[row] = true;
-    used = std::max(used.load(), row + 1);
-    return row;
-  }
-  void give_back(unsigned row) {
-    const std::lock_guard hold{lock};
-    if (row != shared_row) taken[row] = false;
-  }
-};
-row_table& table() {
-  static auto& made = *new row_table;  // threads may outlive every destructor
-  return made;
-}
-
 // Trivial, so that it can be read in a signal handler and after the thread's destructors.
 thread_local constinit unsigned my_row = no_row;
-
-struct row_owner {
-  ~row_owner() {
-    // First, for what comes still: soon the row may be another thread's.
-    table().give_back(std::exchange(my_row, shared_row));
-  }
-};
 
 // While one lives, this thread's signals wait.
 class signals_wait {
@@ -102,13 +72,64 @@ class signals_wait {
   sigset_t before_;
 };
 
-// A handler that reads would else find the table locked by the thread it interrupts.
+// Which thread has which row. Used while signals wait: a handler that counts would find
+// the table locked by the thread it interrupts. A thread's end is told by a key's
+// destructor, not by that of a thread_local, for which memory is allocated: a handler may
+// be the first to count.
+class row_table {
+ public:
+  row_table() : told_{pthread_key_create(&ends_, &row_table::thread_ends) == 0} {}
+
+  // A row for this thread.
+  unsigned take() {
+    const std::lock_guard hold{lock_};
+    const auto free = told_
+                          ? std::find(taken_.begin(), taken_.begin() + shared_row, false)
+                          : taken_.begin() + shared_row;
+    const auto row = static_cast<unsigned>(free - taken_.begin());
+    if (row == shared_row || pthread_setspecific(ends_, this) != 0) return share();
+    taken_[row] = true;
+    used_ = std::max(used_.load(), row + 1);
+    return row;
+  }
+  // How many were ever taken: those to add up.
+  unsigned used() const { return used_.load(std::memory_order_acquire); }
+
+  // In the child of a fork.
+  void forget_other_threads() {
+    new (&lock_) std::mutex;  // a thread that is not there any more may have held it
+    taken_.fill(false);
+    if (my_row != no_row) taken_[my_row] = true;
+  }
+
+ private:
+  unsigned share() {
+    used_ = thread_rows;
+    return shared_row;
+  }
+  // A destructor that comes after this one and counts takes a row again, and this one
+  // comes again.
+  static void thread_ends(void* table) {
+    auto& rows = *static_cast<row_table*>(table);
+    const signals_wait meanwhile;
+    const std::lock_guard hold{rows.lock_};
+    rows.taken_[std::exchange(my_row, no_row)] = false;
+  }
+
+  std::mutex lock_;
+  std::array<bool, thread_rows> taken_{};
+  std::atomic<unsigned> used_ = 0;
+  pthread_key_t ends_{};
+  const bool told_;  // else there are no keys left, and all threads share a row
+};
+row_table& table() {
+  static auto& made = *new row_table;  // threads may outlive every destructor
+  return made;
+}
+
 unsigned take_row() {
   const signals_wait meanwhile;
-  if (my_row != no_row) return my_row;  // a handler was here first
-  thread_local row_owner gives_back;
-  static_cast<void>(&gives_back);
-  my_row = table().take();
+  if (my_row == no_row) my_row = table().take();  // else a handler was first
   return my_row;
 }
 
@@ -142,6 +163,7 @@ void detail::add_to_row(std::byte* row0) {
 }
 
 void percpu_init() {
+  table();  // allocates: not when somebody counts
 #if MEMHP_RSEQ
   static const bool decided = [] {
     // 0 where glibc could not register: an old kernel, valgrind, gVisor, or the tunable.
@@ -154,7 +176,7 @@ void percpu_init() {
 }
 
 unsigned percpu_rows() {
-  return rows_are_cpus() ? cpu_rows() : table().used.load(std::memory_order_acquire);
+  return rows_are_cpus() ? cpu_rows() : table().used();
 }
 
 std::size_t percpu_segment_bytes() {
@@ -163,10 +185,7 @@ std::size_t percpu_segment_bytes() {
 }
 
 void percpu_forget_other_threads() {
-  row_table& known = table();
-  new (&known.lock) std::mutex;  // a thread that is not there any more may have held it
-  known.taken.fill(false);
-  if (my_row != no_row) known.taken[my_row] = true;
+  table().forget_other_threads();
 }
 
 }  // namespace memhp

@@ -13,8 +13,8 @@
 // The rows of all locks lie side by side, 16 bytes per lock and row (percpu_arena.h).
 //
 // Thread safety: any thread, and signal handlers: an increment cannot be torn. Where rows
-// are threads, a thread's first one lets signals wait, takes a mutex and allocates: a
-// handler that may interrupt malloc() must not be the first.
+// are threads, a thread's first one takes a mutex while its signals wait. (In a process
+// with more than 32 thread-specific keys it may allocate.)
 // Cost: six instructions, and two for the look at a gate. Memory order: an increment is
 // a release on x86-64 (stores are not reordered) and by its instruction on aarch64; the
 // compiler moves nothing across it.

@@ -151,6 +151,37 @@ TEST(PercpuRwsemTorture, AHandlerThatReadsMayInterruptAThreadsFirstRead) {
   EXPECT_TRUE(lock.is_write_locked());
 }
 
+// Where rows are threads, a thread gives its row back when it ends, and what it does last
+// comes after that.
+TEST(PercpuRwsemTorture, AReadInAThreadsLastDestructorIsSeen) {
+  static percpu_rw_semaphore* lock;
+  static bool seen;
+  percpu_rw_semaphore made;
+  lock = &made;
+  {
+    read_guard once{made};  // the key that a row's owner has is older than ours
+  }
+  pthread_key_t last{};
+  ASSERT_EQ(pthread_key_create(&last,
+                               [](void*) {
+                                 read_guard hold{*lock};
+                                 seen = lock->is_read_locked();
+                               }),
+            0);
+  for (int i = 0; i < 3; ++i) {
+    seen = false;
+    std::thread{[&] {
+      {
+        read_guard hold{made};
+      }
+      pthread_setspecific(last, &made);
+    }}.join();
+    EXPECT_TRUE(seen);
+  }
+  pthread_key_delete(last);
+  EXPECT_FALSE(made.is_read_locked());
+}
+
 // The child of a fork has none of the parent's other threads, and so none of their holds.
 TEST(PercpuRwsemTorture, InTheChildOfAForkEveryLockIsFree) {
 #ifdef __SANITIZE_THREAD__
