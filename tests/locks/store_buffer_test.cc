@@ -1,0 +1,275 @@
+// The barriers whose loss shows only while a store waits in its CPU's buffer: some
+// nanoseconds, and every call before it shortens them. Here each step that a barrier
+// guards comes behind stores to lines that are in no cache; stores leave the buffer in
+// order, so the window is a microsecond wide, and the real locks are run across it.
+//
+// What each test misses when its barrier is taken out: tests/mutants/README.md.
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include "locks/futex.h"
+#include "locks/guards.h"
+#include "locks/percpu_rwsem.h"
+#include "locks/shared_percpu_rwsem.h"
+
+namespace memhp {
+namespace {
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int many = 1'000;
+#else
+constexpr int many = 20'000;
+#endif
+
+void pause(int times) {
+  for (; times > 0; --times) cpu_relax();
+}
+
+// On CPUs of their own: threads that take turns on one miss nothing.
+void go_to_cpu(int which) {
+  static const cpu_set_t allowed = [] {
+    cpu_set_t cpus;
+    sched_getaffinity(0, sizeof cpus, &cpus);
+    return cpus;
+  }();
+  for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || seen++ != which) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+}
+
+// Lines of this thread that are in no cache when they are written.
+class far_lines {
+ public:
+  void drop() {
+#if defined(__x86_64__)
+    for (line& each : lines_) __builtin_ia32_clflush(&each);
+    __builtin_ia32_mfence();
+#endif
+  }
+  // What is stored after this leaves the store buffer late.
+  void fill_the_store_buffer() {
+    for (line& each : lines_) each.word = 1;
+  }
+
+ private:
+  struct alignas(64) line {
+    volatile long word = 0;
+  };
+  std::array<line, 56> lines_;
+};
+
+// Two threads that take a step each at about the same time, again and again.
+class pair_of_steps {
+  using clock = std::chrono::steady_clock;
+
+ public:
+  void meet() {
+    const int before = arrived_.fetch_add(1);
+    const int both = before - before % 2 + 2;
+    clock::time_point deadline;
+    for (int looks = 0; arrived_.load(std::memory_order_relaxed) < both; ++looks)
+      if (looks < 2'000)
+        cpu_relax();
+      else if (looks == 2'000)
+        deadline = clock::now() + std::chrono::seconds{10};
+      else
+        yield_until(deadline);
+  }
+  // Now one is ahead by some pauses, now the other.
+  void meet(int round, bool first) {
+    meet();
+    const int ahead = round % 128 - 64;
+    pause(first ? ahead : -ahead);
+  }
+
+ private:
+  // It has lost its CPU, perhaps to us; or it sleeps and nobody will wake it.
+  static void yield_until(clock::time_point deadline) {
+    std::this_thread::yield();
+    if (clock::now() < deadline) return;
+    std::fputs("store_buffer_test: the other thread sleeps for ever\n", stderr);
+    std::abort();
+  }
+
+  std::atomic<int> arrived_ = 0;
+};
+
+// Written by holders only, and in two steps: who reads between them was let in wrongly.
+struct guarded_pair {
+  std::atomic<long> a = 0;
+  std::atomic<long> b = 0;
+
+  void write() {
+    a.store(a.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    pause(64);
+    b.store(b.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  bool whole() const {
+    for (int n = 0; n < 64; ++n) {
+      if (a.load(std::memory_order_relaxed) != b.load(std::memory_order_relaxed))
+        return false;
+      cpu_relax();
+    }
+    return true;
+  }
+};
+
+// A reader's count and a writer's gate at the same time, after so many reads that met
+// nobody.
+template <class Lock>
+void expect_apart(Lock& lock, int rounds = many, int reads_before = 0) {
+  pair_of_steps steps;
+  guarded_pair data;
+  go_to_cpu(0);
+  std::jthread writer{[&] {
+    go_to_cpu(1);
+    for (int round = 0; round < rounds; ++round) {
+      steps.meet(round, true);
+      guard hold{lock};
+      data.write();
+    }
+  }};
+  far_lines far;
+  int torn = 0;
+  for (int round = 0; round < rounds; ++round) {
+    for (int n = 0; n < reads_before; ++n) read_guard{lock};
+    far.drop();
+    steps.meet(round, false);
+    far.fill_the_store_buffer();
+    read_guard hold{lock};
+    torn += data.whole() ? 0 : 1;
+  }
+  EXPECT_EQ(torn, 0) << "torn";
+}
+
+// The last reader leaves when the writer who waits for it is about to sleep: who misses
+// the other sleeps for ever.
+template <class Lock>
+void expect_the_writer_to_be_woken(Lock& lock) {
+  const int rounds = 4 * many;
+  pair_of_steps steps;
+  go_to_cpu(0);
+  std::jthread writer{[&] {
+    go_to_cpu(1);
+    for (int round = 0; round < rounds; ++round) {
+      steps.meet();
+      guard hold{lock};
+      steps.meet();
+    }
+  }};
+  far_lines far;
+  for (int round = 0; round < rounds; ++round) {
+    {
+      far.drop();
+      read_guard hold{lock};
+      steps.meet();
+      pause(32 + round % 512);  // mostly longer than the writer looks before it sleeps
+      far.fill_the_store_buffer();
+    }
+    steps.meet();
+  }
+}
+
+// A writer leaves when somebody is about to queue, and nobody comes after them.
+template <class Guard, class Lock>
+void expect_nobody_to_queue_at_an_open_gate(Lock& lock, int rounds = 4 * many) {
+  pair_of_steps steps;
+  go_to_cpu(0);
+  std::jthread writer{[&] {
+    go_to_cpu(1);
+    far_lines far;
+    for (int round = 0; round < rounds; ++round) {
+      {
+        guard hold{lock};
+        far.drop();
+        steps.meet();
+        pause(round % 128);
+        far.fill_the_store_buffer();
+      }
+      steps.meet();
+    }
+  }};
+  for (int round = 0; round < rounds; ++round) {
+    steps.meet();
+    {
+      Guard hold{lock};
+    }
+    steps.meet();
+  }
+}
+
+TEST(StoreBuffer, AReaderAndAWriterDoNotMissEachOther) {
+  percpu_rw_semaphore lock;
+  expect_apart(lock, many / 10, 5'000);  // so many make the next write leave it idle
+}
+
+TEST(StoreBuffer, AReaderAndAWriterOfAFencedLockDoNotMissEachOther) {
+  percpu_rw_semaphore lock;
+  const percpu_rw_semaphore::burst fenced{lock};
+  expect_apart(lock);
+}
+
+TEST(StoreBuffer, TheLastReaderWakesTheWriter) {
+  percpu_rw_semaphore lock;
+  expect_the_writer_to_be_woken(lock);
+}
+
+TEST(StoreBuffer, TheLastReaderWakesTheWriterOfAFencedLock) {
+  percpu_rw_semaphore lock;
+  const percpu_rw_semaphore::burst fenced{lock};
+  expect_the_writer_to_be_woken(lock);
+}
+
+TEST(StoreBuffer, NoReaderQueuesAtAnOpenGate) {
+  percpu_rw_semaphore lock;
+  expect_nobody_to_queue_at_an_open_gate<read_guard<percpu_rw_semaphore>>(lock);
+}
+
+TEST(StoreBuffer, NoWriterQueuesAtAnOpenGate) {
+  percpu_rw_semaphore lock;
+  expect_nobody_to_queue_at_an_open_gate<guard<percpu_rw_semaphore>>(lock);
+}
+
+// The lock between processes, by two threads of one. Its sleepers look again by
+// themselves, so that a lost wake-up is a delay and nothing that could be seen here.
+void expect_apart_through(shared_percpu_rw_semaphore::readers how) {
+  const auto lock = std::make_unique<shared_percpu_rw_semaphore>(how);
+  shared_percpu_attachment mine;
+  ASSERT_EQ(mine.attach(*lock), std::errc{});
+  expect_apart(mine);
+}
+
+TEST(StoreBuffer, ProcessesWithMembarrierDoNotMissEachOther) {
+  if (shared_percpu_rw_semaphore::best() !=
+      shared_percpu_rw_semaphore::readers::expedited)
+    GTEST_SKIP() << "no membarrier here";
+  expect_apart_through(shared_percpu_rw_semaphore::readers::expedited);
+}
+
+TEST(StoreBuffer, ProcessesWithFencesDoNotMissEachOther) {
+  expect_apart_through(shared_percpu_rw_semaphore::readers::fenced);
+}
+
+TEST(StoreBuffer, NoProcessQueuesToReadAtAnOpenGate) {
+  const auto lock = std::make_unique<shared_percpu_rw_semaphore>(
+      shared_percpu_rw_semaphore::readers::fenced);
+  shared_percpu_attachment mine;
+  ASSERT_EQ(mine.attach(*lock), std::errc{});
+  expect_nobody_to_queue_at_an_open_gate<read_guard<shared_percpu_attachment>>(mine,
+                                                                               many / 2);
+}
+
+}  // namespace
+}  // namespace memhp
