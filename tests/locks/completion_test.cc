@@ -80,6 +80,17 @@ TEST(Completion, WhatWasDoneBeforeIsSeen) {
   EXPECT_EQ(value, 1);
 }
 
+TEST(Completion, WhatWasDoneBeforeAllAreLetThroughIsSeen) {
+  completion c;
+  int value = 0;
+  std::jthread worker{[&] {
+    value = 1;
+    c.complete_all();
+  }};
+  c.wait();
+  EXPECT_EQ(value, 1);
+}
+
 TEST(Completion, ADeadlineEndsTheWait) {
   completion c;
   EXPECT_FALSE(c.wait_until(std::chrono::steady_clock::now() - std::chrono::hours{1}));
@@ -130,6 +141,22 @@ TEST(Completion, LosesNoWakeUp) {
   for (int round = 0; round < rounds; ++round) {
     ping.complete();
     pong.wait();
+  }
+}
+
+// The same with complete_all(): a pair for each round, as nobody may wait at a reinit().
+TEST(Completion, CompleteAllLosesNoWakeUp) {
+  std::vector<completion> pings(rounds);
+  std::vector<completion> pongs(rounds);
+  std::jthread other{[&] {
+    for (int round = 0; round < rounds; ++round) {
+      pings[round].wait();
+      pongs[round].complete_all();
+    }
+  }};
+  for (int round = 0; round < rounds; ++round) {
+    pings[round].complete_all();
+    pongs[round].wait();
   }
 }
 
