@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <latch>
 #include <thread>
 #include <vector>
+
+#include "tests/locks/eventually.h"
 
 namespace memhp {
 namespace {
@@ -68,6 +71,28 @@ TEST(WaitQueue, LosesNoWakeUp) {
   play(0);
   other.join();
   EXPECT_EQ(turn, 2 * rounds);
+}
+
+// The wake-up comes after the waiter has found its condition false and before it sleeps.
+TEST(WaitQueue, IsNotWokenTooEarly) {
+  wait_queue queue;
+  std::atomic<bool> changed = false;
+  std::atomic<bool> tested = false;
+  std::atomic<bool> through = false;
+  std::jthread waiter{[&] {
+    queue.wait([&] {
+      const bool holds = changed;
+      if (!tested.exchange(true))
+        std::this_thread::sleep_for(std::chrono::milliseconds{50});
+      return holds;
+    });
+    through = true;
+  }};
+  ASSERT_TRUE(eventually([&] { return tested.load(); }));
+  changed = true;
+  queue.wake_all();
+  EXPECT_TRUE(eventually([&] { return through.load(); }));
+  queue.wake_all();  // so that a test that fails ends
 }
 
 }  // namespace
