@@ -10,9 +10,11 @@ export GIT_CEILING_DIRECTORIES
 
 status=0
 count=0
-for patch in "$here"/*.patch; do
+for patch in "$here"/*.patch "$here"/locks/*.patch; do
   git apply --check "$patch" || { echo "FAILED: $patch does not apply"; status=1; }
-  for field in What Like Test; do
+  fields="What Test"
+  [ "${patch%/*}" != "$here" ] || fields="$fields Like"
+  for field in $fields; do
     grep -q "^$field: ." "$patch" || { echo "FAILED: $patch has no line $field:"; status=1; }
   done
   count=$((count + 1))
