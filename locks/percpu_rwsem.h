@@ -52,9 +52,10 @@
 //
 // Memory order: lock is an acquire, unlock a release; letters mark the pairs below.
 // Models of both sides find what goes wrong without A, B, G, H, I or J
-// (percpu_rwsem_model_test, percpu_rwsem_queue_model_test). C-D, E-F and K-L no test on
-// x86 can miss: it orders those itself; they bind the compiler there and are instructions
-// on aarch64. Mirrors kernel/locking/percpu-rwsem.c (6.1) with two counts instead of one.
+// (percpu_rwsem_model_test, percpu_rwsem_queue_model_test). C-D, E-F and K-L x86 orders
+// itself; they bind the compiler there and are instructions on aarch64: ThreadSanitizer
+// misses them. tests/mutants has each taken out, and who finds it. Mirrors
+// kernel/locking/percpu-rwsem.c (6.1) with two counts instead of one.
 #pragma once
 
 #include <atomic>

@@ -1,12 +1,7 @@
 // Everything that attaches runs in child processes: a process that has attached has a
 // keeper thread, and ThreadSanitizer lets no child of a process with threads start one.
 //
-// What happens here when a lettered barrier is taken out (tried on x86-64): without B
-// (membarrier) readers meet a writer within a second; without the look of F a reader
-// sleeps for ever. Not seen: the fence of A in a fenced lock, because the call before it
-// is longer than the store buffer holds back; `released` summed up after `acquired`,
-// which needs a reader that comes and goes between two loads; and the wake-ups of E and
-// G, whose loss costs a sleeper one probe_interval and no more.
+// What finds each lettered barrier when it is taken out: tests/mutants/README.md.
 #include "locks/shared_percpu_rwsem.h"
 
 #include <fcntl.h>

@@ -23,11 +23,7 @@
 namespace memhp {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int many = 1'000;
-#else
 constexpr int many = 20'000;
-#endif
 
 void pause(int times) {
   for (; times > 0; --times) cpu_relax();
