@@ -101,14 +101,28 @@ void read_in_handler(int) {
   handled.fetch_add(1, std::memory_order_relaxed);
 }
 
+// While one lives, `signal` reads the lock.
+class handler_that_reads {
+ public:
+  handler_that_reads(int signal, percpu_rw_semaphore& lock) : signal_{signal} {
+    of_the_handler = &lock;
+    struct sigaction action{};
+    action.sa_handler = read_in_handler;
+    action.sa_flags = SA_RESTART;
+    EXPECT_EQ(sigaction(signal_, &action, &former_), 0);
+  }
+  ~handler_that_reads() { sigaction(signal_, &former_, nullptr); }
+  handler_that_reads(const handler_that_reads&) = delete;
+  handler_that_reads& operator=(const handler_that_reads&) = delete;
+
+ private:
+  int signal_;
+  struct sigaction former_{};
+};
+
 TEST(PercpuRwsemTorture, AHandlerThatReadsLosesNoCount) {
   percpu_rw_semaphore lock;
-  of_the_handler = &lock;
-  struct sigaction action{};
-  action.sa_handler = read_in_handler;
-  action.sa_flags = SA_RESTART;
-  struct sigaction former{};
-  ASSERT_EQ(sigaction(SIGALRM, &action, &former), 0);
+  const handler_that_reads handler{SIGALRM, lock};
   const itimerval often{.it_interval = {.tv_sec = 0, .tv_usec = 100},
                         .it_value = {.tv_sec = 0, .tv_usec = 100}};
   setitimer(ITIMER_REAL, &often, nullptr);
@@ -117,7 +131,6 @@ TEST(PercpuRwsemTorture, AHandlerThatReadsLosesNoCount) {
   }
   const itimerval never{};
   setitimer(ITIMER_REAL, &never, nullptr);
-  sigaction(SIGALRM, &former, nullptr);
   guard hold{lock};  // comes in only if every count was balanced
   EXPECT_TRUE(lock.is_write_locked());
 }
@@ -126,12 +139,7 @@ TEST(PercpuRwsemTorture, AHandlerThatReadsLosesNoCount) {
 // handler must not find held by the thread it interrupts.
 TEST(PercpuRwsemTorture, AHandlerThatReadsMayInterruptAThreadsFirstRead) {
   percpu_rw_semaphore lock;
-  of_the_handler = &lock;
-  struct sigaction action{};
-  action.sa_handler = read_in_handler;
-  action.sa_flags = SA_RESTART;
-  struct sigaction former{};
-  ASSERT_EQ(sigaction(SIGUSR1, &action, &former), 0);
+  const handler_that_reads handler{SIGUSR1, lock};
   for (int i = 0; i < rounds / 3; ++i) {
     std::atomic<bool> reads = false;
     std::atomic<bool> has_read = false;
@@ -146,7 +154,6 @@ TEST(PercpuRwsemTorture, AHandlerThatReadsMayInterruptAThreadsFirstRead) {
     while (!has_read) pthread_kill(brief.native_handle(), SIGUSR1);
     brief.join();
   }
-  sigaction(SIGUSR1, &former, nullptr);
   guard hold{lock};
   EXPECT_TRUE(lock.is_write_locked());
 }

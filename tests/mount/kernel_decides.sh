@@ -77,7 +77,9 @@ waiter=$pid
 restarts() { [ "$(figure restarts hp)" -ge 2 ]; }
 eventually restarts
 kill -STOP "$waiter"
-sleep 0.3
+before=$(figure restarts hp)
+restarts_further() { [ "$(figure restarts hp)" -ge $((before + 10)) ]; }
+eventually restarts_further
 in_state "$waiter" D || fail "not in D: $(grep State "/proc/$waiter/status")"
 pin unpin
 eventually in_state "$waiter" T
