@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "locks/lock_rule.h"
+#include "locks/tsan.h"
 
 namespace memhp {
 namespace {
@@ -25,7 +26,47 @@ bool call(int command) {
   return syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 
+using clock = std::chrono::steady_clock;
+
+#if !defined(MEMHP_TSAN)  // which has no fences, and no lock that runs a barrier
+// What a fence adds to a reader that counts itself in and out, in ps: from under 1 ns to
+// 10, depending on how much of it the processor hides. The least of some tries, for
+// others may take the CPU away.
+std::uint64_t time_fence() {
+  constexpr int reads = 64;
+  std::atomic<std::uint64_t> in = 0;
+  std::atomic<std::uint64_t> out = 0;
+  std::atomic<std::uint64_t> gate = 0;
+  const auto count = [](std::atomic<std::uint64_t>& word) {
+    word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  };
+  const auto least = [&](auto between) {
+    auto took = clock::duration::max();
+    for (int turn = 0; turn < 8; ++turn) {
+      const auto start = clock::now();
+      for (int read = 0; read < reads; ++read) {
+        count(in);
+        between();
+        if (gate.load(std::memory_order_acquire) == 0) count(out);
+      }
+      took = std::min(took, clock::now() - start);
+    }
+    return std::chrono::nanoseconds{took}.count();
+  };
+  const auto with = least([] { std::atomic_thread_fence(std::memory_order_seq_cst); });
+  const auto without = least([] { std::atomic_signal_fence(std::memory_order_seq_cst); });
+  return static_cast<std::uint64_t>(std::max(1000 * (with - without) / reads, 500L));
+}
+#endif
+
+// Set before the first barrier. Not a static of a function: a signal handler that reads
+// may come while it is made.
+std::atomic<std::uint64_t> fence_ps = 7000;
+
 bool register_once() {
+#if !defined(MEMHP_TSAN)
+  fence_ps.store(time_fence(), std::memory_order_relaxed);
+#endif
   // To see what a process without it does.
   if (std::getenv("MEMHP_LOCKS_NO_MEMBARRIER") != nullptr) return false;
   const long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
@@ -86,7 +127,6 @@ constexpr std::uint64_t longest_believed_ns = 50'000;
 bool call_and_sometimes_time_it() {
   if (calls.fetch_add(1, std::memory_order_relaxed) % calls_per_timing != 0)
     return call(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-  using clock = std::chrono::steady_clock;
   const auto start = clock::now();
   if (!call(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return false;
   const auto took = std::chrono::nanoseconds{clock::now() - start}.count();
@@ -101,8 +141,9 @@ bool call_and_sometimes_time_it() {
 
 }  // namespace
 
-std::uint64_t membarrier_cost_ns() {
-  return cost_ns.load(std::memory_order_relaxed);
+std::uint64_t membarrier_cost_in_fences() {
+  const std::uint64_t cost_ps = 1000 * cost_ns.load(std::memory_order_relaxed);
+  return std::max<std::uint64_t>(cost_ps / fence_ps.load(std::memory_order_relaxed), 1);
 }
 
 bool membarrier_usable() {

@@ -24,8 +24,9 @@ bool membarrier_usable();
 // that is refused it says so and aborts. After a failure membarrier_usable() is false.
 void membarrier_all_threads();
 
-// What that takes: a moving average over some of the calls, in ns, at least 1.
-std::uint64_t membarrier_cost_ns();
+// What that takes, in fences of a reader: as many reads lose as much to theirs. A moving
+// average over some of the calls; a fence is timed once. At least 1.
+std::uint64_t membarrier_cost_in_fences();
 
 // Tests: how the barrier behaves as if the kernel refused the first `count` ways.
 void refuse_membarrier_for_test(int count);

@@ -134,32 +134,39 @@ unsigned take_row() {
 }
 
 // Adds to the row of this thread; takes one the first time.
-void add_to_thread_row(std::byte* row0) {
+percpu_count& add_to_thread_row(std::byte* row0) {
   const unsigned row = my_row == no_row ? take_row() : my_row;
-  auto& word = *reinterpret_cast<std::atomic<std::uint64_t>*>(
-      row0 + (std::size_t{row} << percpu_row_shift));
+  auto& word =
+      *reinterpret_cast<percpu_count*>(row0 + (std::size_t{row} << percpu_row_shift));
 #if defined(__x86_64__) && !defined(MEMHP_TSAN)
   if (row != shared_row) {
     // One instruction: a signal handler that locks between its load and its store loses
     // nothing. Nobody else writes here.
     asm volatile("incq %0" : "+m"(word) : : "memory", "cc");
-    return;
+    return word;
   }
 #endif
   word.fetch_add(1, std::memory_order_seq_cst);
+  return word;
 }
 
 }  // namespace
 
-void detail::add_to_row(std::byte* row0) {
+const percpu_count& percpu_add(std::byte* row0) {
 #if MEMHP_RSEQ
   if (rows_are_cpus()) {
     const std::atomic<std::uint32_t> no_gate = 0;
-    add_to_cpu_row<0>(rseq_offset, row0, no_gate);
-    return;
+    return detail::add_to_cpu_row<0, 0, percpu_order::plain>(detail::rseq_offset, row0,
+                                                             no_gate)
+        .word;
   }
 #endif
-  add_to_thread_row(row0);
+  return add_to_thread_row(row0);
+}
+
+bool percpu_inline() {
+  return rows_are_cpus() &&
+         (known_rseq_offset == 0 || known_rseq_offset == detail::rseq_offset);
 }
 
 void percpu_init() {

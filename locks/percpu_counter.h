@@ -46,42 +46,60 @@
 
 namespace memhp {
 
+using percpu_count = std::atomic<std::uint64_t>;
 struct percpu_counts {
-  std::atomic<std::uint64_t> acquired;
-  std::atomic<std::uint64_t> released;
+  percpu_count acquired;
+  percpu_count released;
 };
 static_assert(sizeof(percpu_counts) == 16);
+
+// What lies between an increment and the look after it: nothing but compiler order, or a
+// full fence. The latter costs a locked instruction instead of a plain one.
+enum class percpu_order : bool { plain, fenced };
+
+// What an increment found.
+struct percpu_added {
+  bool open;                 // the gate
+  const percpu_count& word;  // the one that was added to
+};
 
 // A row follows the one before after this many bytes: what one segment of the arena has
 // for each row.
 inline constexpr unsigned percpu_row_shift = 16;
 
+// Where glibc keeps a thread's struct rseq, from its thread pointer, if that is known
+// when this is compiled; else 0. A constant spares each sequence a load that its first
+// store waits for: some CPUs (AMD's family 25) let the loads behind that store wait as
+// well, and take twice as long. From glibc 2.41 on the place depends on the program.
+#if defined(__x86_64__) && defined(__GLIBC__) && __GLIBC__ == 2 && __GLIBC_MINOR__ == 36
+inline constexpr std::ptrdiff_t known_rseq_offset = 2336;
+#else
+inline constexpr std::ptrdiff_t known_rseq_offset = 0;
+#endif
+
 namespace detail {
 
-// Where a thread's struct rseq lies, from its thread pointer; 0 if rows are threads in
-// this process (the thread pointer's own place is never it). Decided once, before the
-// first lock is made. One word for both, because a read looks at it twice.
+// Where it lies in this process; 0 if rows are threads (the thread pointer's own place is
+// never it). Decided once, before the first lock is made.
 extern constinit std::ptrdiff_t rseq_offset;
 
-// The same increment by a call, for who cannot inline the sequence: rows are threads
-// here, or the caller is compiled for ThreadSanitizer and the library is not. What a row
-// is, the library alone decides: two opinions in one process would be a lock that does
-// not lock.
-void add_to_row(std::byte* row0);
-
 #if MEMHP_RSEQ && defined(__x86_64__)
+// gcc 12 takes an offset from %fs for an address near 0, where no object is.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Warray-bounds"
+
 // One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
-// false if it is not 0. Between 1: and 2: the kernel sends the thread to 4: if it takes
-// the CPU away; the increment is the last instruction, so then nothing has happened yet
-// and the sequence begins anew. The look comes after the sequence.
+// open if it is at most `Most`. Between 1: and 2: the kernel sends the thread to 4: if
+// it takes the CPU away; the increment is the last instruction, so then nothing has
+// happened yet and the sequence begins anew. The look comes after the sequence.
 //
 // The scratch register is an output that is written early, not a clobber, and the look a
 // flag, not a jump: gcc 12 has once put the gate's address into a register that an
 // `asm goto` clobbered, and that function's readers did not see writers.
-template <std::size_t Offset>
-[[gnu::always_inline]] inline bool add_to_cpu_row(
+template <std::size_t Offset, std::uint32_t Most, percpu_order Order>
+[[gnu::always_inline]] inline percpu_added add_to_cpu_row(
     std::ptrdiff_t rseq, std::byte* row0, const std::atomic<std::uint32_t>& gate) {
-  std::uintptr_t scratch = 0;
+  std::byte* scratch = nullptr;
   bool open = false;
   asm volatile(
       ".pushsection __rseq_cs, \"aw?\"\n\t"
@@ -92,34 +110,41 @@ template <std::size_t Offset>
       ".popsection\n"
       "5:\n\t"
       "leaq 3b(%%rip), %[scratch]\n\t"
-      "movq %[scratch], %%fs:8(%[rseq])\n"  // rseq->rseq_cs
+      "movq %[scratch], %%fs:%[cs]\n"
       "1:\n\t"
-      "movl %%fs:4(%[rseq]), %k[scratch]\n\t"  // rseq->cpu_id
+      "movl %%fs:%[cpu], %k[scratch]\n\t"
       "shlq %[shift], %[scratch]\n\t"
       // Not incq (row0, scratch): CPUs that forward a store to the next load by renaming,
       // at no cost, do so for one base register only. It halves the time of a pair there.
       "addq %[row0], %[scratch]\n\t"
+      ".if %c[locked]\n\t"
+      "lock\n\t"
+      ".endif\n\t"
       "incq %c[offset](%[scratch])\n"
       "2:\n\t"
-      "cmpl $0, %[gate]\n\t"
+      "cmpl %[most], %[gate]\n\t"
       ".pushsection .text.memhp_rseq_abort, \"ax?\"\n\t"
       ".byte 0x0f, 0xb9, 0x3d\n\t"  // the kernel wants the signature before 4:
       ".long %c[signature]\n"
       "4:\n\t"
       "jmp 5b\n\t"
       ".popsection\n\t"
-      : [scratch] "=&r"(scratch), "=@ccz"(open)
-      : [rseq] "r"(rseq), [row0] "r"(row0), [gate] "m"(gate), [offset] "i"(Offset),
-        [shift] "i"(percpu_row_shift), [signature] "i"(RSEQ_SIG)
+      : [scratch] "=&r"(scratch), "=@ccbe"(open)
+      : [cs] "m"(*reinterpret_cast<std::uint64_t*>(rseq + 8)),
+        [cpu] "m"(*reinterpret_cast<std::uint32_t*>(rseq + 4)), [row0] "r"(row0),
+        [gate] "m"(gate), [offset] "i"(Offset), [shift] "i"(percpu_row_shift),
+        [most] "i"(Most), [signature] "i"(RSEQ_SIG),
+        [locked] "i"(Order == percpu_order::fenced ? 1 : 0)
       : "memory");
-  return open;
+  return {open, *reinterpret_cast<percpu_count*>(scratch + Offset)};
 }
+#pragma GCC diagnostic pop
 #elif MEMHP_RSEQ
 // The same for aarch64: the store commits, and is a release.
-template <std::size_t Offset>
-[[gnu::always_inline]] inline bool add_to_cpu_row(
+template <std::size_t Offset, std::uint32_t Most, percpu_order Order>
+[[gnu::always_inline]] inline percpu_added add_to_cpu_row(
     std::ptrdiff_t rseq, std::byte* row0, const std::atomic<std::uint32_t>& gate) {
-  std::uintptr_t place = 0;
+  std::byte* place = nullptr;
   std::uint64_t count = 0;
   asm volatile(
       ".pushsection __rseq_cs, \"aw?\"\n\t"
@@ -149,24 +174,38 @@ template <std::size_t Offset>
         [word] "r"(row0 + Offset), [shift] "i"(percpu_row_shift),
         [signature] "i"(RSEQ_SIG)
       : "memory");
-  return gate.load(std::memory_order_acquire) == 0;
+  if constexpr (Order == percpu_order::fenced)
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  return {gate.load(std::memory_order_acquire) <= Most,
+          *reinterpret_cast<percpu_count*>(place)};
 }
 #endif
 
 }  // namespace detail
 
-// Adds 1 to the word at `Offset` of the pair whose row 0 is at `row0`, in the row that is
-// ours, and says whether `gate` is 0 then: an acquire load, compiler order before it.
-template <std::size_t Offset>
-[[gnu::always_inline]] inline bool percpu_add(std::byte* row0,
-                                              const std::atomic<std::uint32_t>& gate) {
 #if MEMHP_RSEQ
-  if (const std::ptrdiff_t rseq = detail::rseq_offset; rseq != 0) [[likely]]
-    return detail::add_to_cpu_row<Offset>(rseq, row0, gate);
-#endif
-  detail::add_to_row(row0 + Offset);
-  return gate.load(std::memory_order_acquire) == 0;
+// Adds 1 to the word at `Offset` of the pair whose row 0 is at `row0`, in the row that is
+// ours, and says whether `gate` is at most `Most` then: an acquire load, after the
+// increment in the order asked for. Only where percpu_inline() is true.
+template <std::size_t Offset, std::uint32_t Most, percpu_order Order>
+[[gnu::always_inline]] inline percpu_added percpu_add_inline(
+    std::byte* row0, const std::atomic<std::uint32_t>& gate) {
+  if constexpr (known_rseq_offset != 0)
+    return detail::add_to_cpu_row<Offset, Most, Order>(known_rseq_offset, row0, gate);
+  else
+    return detail::add_to_cpu_row<Offset, Most, Order>(detail::rseq_offset, row0, gate);
 }
+#endif
+
+// Adds 1 to the word whose row 0 is at `row0`, in the row that is ours, everywhere;
+// returns the one it added to. A call: for rows that are threads, for a struct rseq that
+// lies elsewhere than where this was compiled for, and for a caller that is compiled for
+// ThreadSanitizer where the library is not. What a row is, the library alone decides: two
+// opinions in one process would be a lock that does not lock.
+const percpu_count& percpu_add(std::byte* row0);
+
+// Whether percpu_add_inline() counts where percpu_add() does, in this process.
+bool percpu_inline();
 
 // Decides what rows are, the first time. Every lock calls it before it is used.
 void percpu_init();

@@ -16,14 +16,6 @@ namespace {
 
 constexpr const char* kind = "percpu_rw_semaphore";
 
-// What a reader's fence takes, roughly. A barrier is timed when it is run: it depends on
-// how fast this machine, or the one below it, interrupts a CPU.
-constexpr std::uint64_t fence_ns = 7;
-// A thread's reads in fenced locks between two looks whether writes have become rare.
-constexpr unsigned fenced_reads_per_look = 1024;
-
-thread_local constinit unsigned fenced_reads = 0;
-
 // What a waiter's word says.
 enum : std::uint32_t { spins, sleeps, granted };
 
@@ -69,20 +61,23 @@ struct percpu_rw_semaphore::waiter {
   futex_word state = spins;
 };
 
-percpu_rw_semaphore::percpu_rw_semaphore()
+percpu_rw_semaphore::percpu_rw_semaphore(compiled_for<known_rseq_offset> /*here*/)
     : place_{percpu_arena_take(*this)},
-      asymmetric_{barriers_are_cheap()},
-      state_{asymmetric_ ? idle : fenced} {}
+      idle_{!barriers_are_cheap() ? fenced_always
+            : percpu_inline()     ? idle
+                                  : idle + elsewhere},
+      fenced_{idle_ == fenced_always ? idle_ : idle_ + (fenced - idle)},
+      state_{idle_} {}
 
 percpu_rw_semaphore::~percpu_rw_semaphore() {
-  if (is_write_locked() || readers_left() != 0)
+  if (is_write_locked() || add_up().readers != 0)
     lock_rule_broken("destroyed while held", kind, this);
   percpu_arena_give_back(place_);
   tsan_destroyed(this);
 }
 
 void percpu_rw_semaphore::reset_after_fork() NO_THREAD_SAFETY_ANALYSIS {
-  state_.store(asymmetric_ ? idle : fenced, std::memory_order_relaxed);
+  state_.store(idle_, std::memory_order_relaxed);
   drainer_sleeps_.store(0, std::memory_order_relaxed);
   waiters_.store(0, std::memory_order_relaxed);
   reads_before_.store(0, std::memory_order_relaxed);
@@ -100,58 +95,77 @@ std::uint32_t percpu_rw_semaphore::look_again_after_fence() const {
 }
 
 // True if a reader that saw this state after its fence may read.
-bool percpu_rw_semaphore::may_read(std::uint32_t seen) {
+bool percpu_rw_semaphore::may_read(std::uint32_t seen, const percpu_count& mine) {
   if (seen == blocked) return false;
-  if (seen == fenced && fenced_reads % fenced_reads_per_look == 0 &&
-      worth_a_barrier(count_reads())) {
+  if (seen == fenced_ && look_is_due(mine) && worth_a_barrier(add_up())) {
     // From now on writers need the barrier. Being a read-modify-write it passes on what
     // the last writer released (D).
-    std::uint32_t expected = fenced;
-    state_.compare_exchange_strong(expected, idle, std::memory_order_acq_rel,
+    std::uint32_t expected = fenced_;
+    state_.compare_exchange_strong(expected, idle_, std::memory_order_acq_rel,
                                    std::memory_order_relaxed);
   }
   return true;
 }
 
-// Calls nothing where the lock is fenced and no look is due: that is each read of a lock
-// that is written often, and registers saved and restored would be a third of its time.
+// The reader has not counted itself in.
 void percpu_rw_semaphore::lock_shared_slow() {
-  const std::uint32_t seen = look_again_after_fence();
-  if (seen == fenced && ++fenced_reads % fenced_reads_per_look != 0) [[likely]]
-    return;
-  if (!may_read(seen)) wait_to_read();
+  if (is_write_locked()) return wait_to_read();
+  const percpu_count& mine = count_in();
+  lock_shared_counted(mine);
 }
 
-// The reader has counted itself in and found the gate closed.
+// It has. The gate was closed, or a look is due.
+void percpu_rw_semaphore::lock_shared_counted(const percpu_count& mine) {
+  if (!is_write_locked() && may_read(look_again_after_fence(), mine)) return;
+  back_out();
+  wait_to_read();
+}
+
+// The reader has found the gate closed and is not counted.
 void percpu_rw_semaphore::wait_to_read() {
   bool patient = true;  // once: writers that come one after the other do not starve us
-  do {
-    back_out();
+  while (true) {
     if (!std::exchange(patient, false) || !gate_opens_soon()) {
       waiter self{.writer = false};
       if (enqueue_or_go_on(self)) return await_grant(self);
     }
-    count_in();  // the gate has opened: once more
-  } while (!may_read(look_again_after_fence()));
+    const percpu_count& mine = count_in();  // the gate has opened
+    if (may_read(look_again_after_fence(), mine)) return;
+    back_out();
+  }
 }
 
-bool percpu_rw_semaphore::try_lock_shared_slow() {
-  if (may_read(look_again_after_fence())) return true;
+bool percpu_rw_semaphore::try_lock_shared_untold() {
+  if (is_write_locked()) return false;
+  const percpu_count& mine = count_in();
+  if (may_read(look_again_after_fence(), mine)) return true;
   back_out();
   return false;
+}
+
+const percpu_count& percpu_rw_semaphore::count_in() {
+  return percpu_add(place_ + offsetof(percpu_counts, acquired));
+}
+
+void percpu_rw_semaphore::count_out() {
+  percpu_add(place_ + offsetof(percpu_counts, released));
 }
 
 // Counts a reader that may not enter out again.
 void percpu_rw_semaphore::back_out() {
   count_out();
-  full_fence();
+  full_fence();  // G
   wake_drainer();
 }
 
-// A writer holds the lock, waits for this reader, or has left it fenced.
 void percpu_rw_semaphore::unlock_shared_slow() {
-  if (!asymmetric_) full_fence();  // G; else a barrier of the writer does it, H
-  if (state_.load(std::memory_order_relaxed) != blocked) return;
+  count_out();
+  if (!asymmetric()) full_fence();  // G; else a barrier of the writer does it, H
+  if (is_write_locked()) unlock_shared_counted();
+}
+
+// A writer holds the lock or waits for this reader, which has counted itself out.
+void percpu_rw_semaphore::unlock_shared_counted() {
   full_fence();  // between the count and the look at who sleeps: G again
   wake_drainer();
 }
@@ -175,52 +189,55 @@ bool percpu_rw_semaphore::gate_opens_soon() const {
 
 // --- writers --------------------------------------------------------------------------
 
-// Closes the gate, if it is open.
+// Closes the gate, if it is open. Not looked at before: that would fetch its line twice.
 bool percpu_rw_semaphore::block(std::uint32_t& before) {
-  before = state_.load(std::memory_order_relaxed);
-  while (before != blocked)
-    if (state_.compare_exchange_weak(before, blocked, std::memory_order_seq_cst,  // B
-                                     std::memory_order_relaxed))
-      return true;
-  return false;
+  before = state_.exchange(blocked, std::memory_order_seq_cst);  // B
+  return before != blocked;
 }
 
 void percpu_rw_semaphore::lock_untold() {
-  std::uint32_t before = idle;
+  std::uint32_t before = blocked;
   bool patient = true;
   while (!block(before)) {
     if (std::exchange(patient, false) && gate_opens_soon()) continue;
     waiter self{.writer = true};
     if (!enqueue_or_go_on(self)) continue;
     await_grant(self);
-    before = self.from_idle ? idle : fenced;
+    before = self.from_idle ? idle_ : fenced_;
     break;
   }
-  if (before == idle) membarrier_all_threads();  // B
+  if (before == idle_ && asymmetric()) membarrier_all_threads();  // B
   drain(before);
 }
 
-// How many readers are in. It may be more than there are, never less: a negative number
-// means that somebody gave back what nobody held. F pairs with E in unlock_shared().
-std::int64_t percpu_rw_semaphore::readers_left() const {
+// How many readers are in, and what was ever read. There may seem to be more readers than
+// there are, never less: a negative number means that somebody gave back what nobody
+// held. F pairs with E in unlock_shared().
+percpu_rw_semaphore::tally percpu_rw_semaphore::add_up() const {
   const unsigned rows = percpu_rows();
   const auto pair = [this](unsigned row) -> const percpu_counts& {
     return *reinterpret_cast<const percpu_counts*>(
         place_ + (std::size_t{row} << percpu_row_shift));
   };
-  std::uint64_t difference = 0;
+  std::uint64_t released = 0;
   for (unsigned row = 0; row < rows; ++row)
-    difference -= pair(row).released.load(std::memory_order_acquire);
+    released += pair(row).released.load(std::memory_order_acquire);
   // Invariant 2: an acquire load, so the others do not move before it.
-  for (unsigned row = 0; row < rows; ++row)
-    difference += pair(row).acquired.load(std::memory_order_acquire);
-  return static_cast<std::int64_t>(difference);
+  tally sum;
+  for (unsigned row = 0; row < rows; ++row) {
+    const std::uint64_t acquired = pair(row).acquired.load(std::memory_order_acquire);
+    sum.reads += acquired;
+    sum.cpus += acquired != 0 ? 1 : 0;
+  }
+  sum.readers = static_cast<std::int64_t>(sum.reads - released);
+  return sum;
 }
 
-bool percpu_rw_semaphore::drained() const {
-  const std::int64_t readers = readers_left();
-  if (readers < 0) lock_rule_broken("read unlock of what is not held", kind, this);
-  return readers == 0;
+bool percpu_rw_semaphore::drained() {
+  const tally now = add_up();
+  if (now.readers < 0) lock_rule_broken("read unlock of what is not held", kind, this);
+  if (now.readers == 0) read_ = now;
+  return now.readers == 0;
 }
 
 // Waits until the readers that were in are out.
@@ -228,7 +245,7 @@ void percpu_rw_semaphore::drain(std::uint32_t before) {
   if (spin_while_it_helps([this] { return drained(); })) return;
   // H, for readers that unlock without a fence: their count is visible after the barrier,
   // or they see the gate closed. From idle there was one when it closed.
-  if (before == fenced && asymmetric_) membarrier_all_threads();
+  if (before == fenced_ && asymmetric()) membarrier_all_threads();
   while (true) {
     drainer_sleeps_.store(1, std::memory_order_relaxed);
     full_fence();  // H pairs with G: we say that we sleep, then look once more
@@ -238,48 +255,39 @@ void percpu_rw_semaphore::drain(std::uint32_t before) {
   drainer_sleeps_.store(0, std::memory_order_relaxed);
 }
 
-// How many reads there were, ever, and on how many CPUs.
-percpu_rw_semaphore::read_count percpu_rw_semaphore::count_reads() const {
-  read_count count;
-  const unsigned rows = percpu_rows();
-  for (unsigned row = 0; row < rows; ++row) {
-    const auto reads = reinterpret_cast<const percpu_counts*>(
-                           place_ + (std::size_t{row} << percpu_row_shift))
-                           ->acquired.load(std::memory_order_relaxed);
-    count.reads += reads;
-    count.cpus += reads != 0 ? 1 : 0;
-  }
-  return count;
-}
-
 // Whether so many reads would lose more to their fences than the next write would to a
 // barrier, in which readers everywhere find the gate closed.
-bool percpu_rw_semaphore::worth_a_barrier(const read_count& count) const {
+bool percpu_rw_semaphore::worth_a_barrier(const tally& now) const {
   if (bursts_.load(std::memory_order_relaxed) != 0 || !barriers_are_cheap()) return false;
-  const std::uint64_t since = count.reads - reads_before_.load(std::memory_order_relaxed);
-  return since * fence_ns >= membarrier_cost_ns() * std::max(count.cpus, 1U);
+  const std::uint64_t since = now.reads - reads_before_.load(std::memory_order_relaxed);
+  return since >= membarrier_cost_in_fences() * std::max(now.cpus, 1U);
 }
 
+// By what the writer that unlocks has found when it came.
 std::uint32_t percpu_rw_semaphore::state_after_write() {
-  const read_count count = count_reads();
-  const bool rare = worth_a_barrier(count);
-  reads_before_.store(count.reads, std::memory_order_relaxed);
-  return rare ? idle : fenced;
+  const bool rare = worth_a_barrier(read_);
+  reads_before_.store(read_.reads, std::memory_order_relaxed);
+  return rare ? idle_ : fenced_;
 }
 
 void percpu_rw_semaphore::unlock_untold() {
   if (!is_write_locked())
     lock_rule_broken("write unlock of what is not held", kind, this);
-  if (waiters_.load(std::memory_order_relaxed) == 0) {
-    // D pairs with C. I: the gate opens, then we look for who queues; J in
-    // enqueue_or_go_on() is the other side. Without it, one could queue at an open gate.
-    state_.exchange(state_after_write(), std::memory_order_seq_cst);
-    if (waiters_.load(std::memory_order_seq_cst) == 0) return;
-    std::uint32_t before = idle;
-    if (!block(before)) return;  // a new writer will serve the queue
-    return serve_queue(before == idle);
-  }
-  serve_queue(false);
+  if (waiters_.load(std::memory_order_relaxed) == 0)
+    open_gate(state_after_write());
+  else
+    serve_queue(false);
+}
+
+// Nobody queued a moment ago.
+void percpu_rw_semaphore::open_gate(std::uint32_t to) {
+  // D pairs with C. I: the gate opens, then we look for who queues; J in
+  // enqueue_or_go_on() is the other side. Without it, one could queue at an open gate.
+  state_.exchange(to, std::memory_order_seq_cst);
+  if (waiters_.load(std::memory_order_seq_cst) == 0) return;
+  std::uint32_t before = blocked;
+  if (!block(before)) return;  // a new writer will serve the queue
+  serve_queue(before == idle_);
 }
 
 void percpu_rw_semaphore::serve_queue(bool from_idle) {
@@ -311,7 +319,7 @@ percpu_rw_semaphore::waiter* percpu_rw_semaphore::hand_over(bool from_idle) {
   // D. Without a barrier an idle lock must not become a fenced one: readers that fenced
   // nothing may be in.
   if (!to_writer)
-    state_.store(from_idle ? idle : state_after_write(), std::memory_order_release);
+    state_.store(from_idle ? idle_ : state_after_write(), std::memory_order_release);
   return first;
 }
 
@@ -319,7 +327,7 @@ percpu_rw_semaphore::waiter* percpu_rw_semaphore::hand_over(bool from_idle) {
 bool percpu_rw_semaphore::enqueue_or_go_on(waiter& self) {
   const guard hold{queue_lock_};
   waiters_.fetch_add(1, std::memory_order_seq_cst);
-  if (state_.load(std::memory_order_seq_cst) != blocked) {  // J pairs with I in unlock()
+  if (state_.load(std::memory_order_seq_cst) != blocked) {  // J pairs with I in open_gate()
     waiters_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
@@ -366,8 +374,9 @@ bool percpu_rw_semaphore::spin(Done done, unsigned tries) {
 template <class Done>
 bool percpu_rw_semaphore::spin_while_it_helps(Done done) {
   const bool helped = spin(done, spin_tries_);
-  spin_tries_ = helped ? std::min(2 * spin_tries_, spin_most)
-                       : std::max(spin_tries_ / 2, spin_least);
+  const unsigned next = helped ? std::min(2 * spin_tries_, spin_most)
+                               : std::max(spin_tries_ / 2, spin_least);
+  if (next != spin_tries_) spin_tries_ = next;
   return helped;
 }
 

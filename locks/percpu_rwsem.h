@@ -26,23 +26,24 @@
 // Invariants:
 //   1. state_ is idle, fenced or blocked. idle -> blocked: the writer must run the
 //      barrier, for readers only keep compiler order. fenced -> blocked: it need not, for
-//      a reader that sees `fenced` runs a fence and looks again.
+//      a reader that does not find the lock idle has a fence before its last look.
 //   2. A scan adds up `released` first and `acquired` second. Whoever comes or goes
 //      meanwhile can only make them differ, never agree while somebody reads.
 //   3. state_ is `blocked` from a writer's success until it is handed to nobody; who is
 //      handed the lock finds it so.
-//   4. Who queues counts itself out first; who grants counts it in again.
+//   4. Who queues is not counted; who grants counts it in.
 //
-// Cost: a read lock and unlock are 24 instructions of g++, 25 of clang; a write runs
+// Cost: a read lock and unlock are 24 instructions of g++ and of clang; a write runs
 // membarrier(2) (2 to 15 us where other CPUs run this process's threads) unless the lock
 // is fenced. It is, in a burst, and after a write that came so soon that its readers
-// would pay less for their fences than everybody for a barrier (it is timed), until the
-// reads are worth one. Waiting spins a moment, then sleeps. Memory: 16 bytes per lock and
-// CPU, plus this.
+// would pay less for their fences than everybody for a barrier (both are timed), until
+// the reads are worth one. Waiting spins a moment, then sleeps. Memory: 16 bytes per lock
+// and CPU, plus this.
 //
 // Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
 // row of its thread; without membarrier(2) the lock is always fenced. ThreadSanitizer
-// gets both. Which it is, is decided once in a process.
+// gets both. Which it is, is decided once in a process. A program that was compiled for
+// another glibc than the one it runs on may have to count by a call.
 //
 // fork(): in the child every lock is free: what the parent's threads held is forgotten,
 // what the forking thread held too; it must not give that back.
@@ -71,40 +72,31 @@ namespace memhp {
 
 class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
  public:
-  percpu_rw_semaphore();
+  percpu_rw_semaphore() : percpu_rw_semaphore{compiled_for<known_rseq_offset>{}} {}
   ~percpu_rw_semaphore();
   percpu_rw_semaphore(const percpu_rw_semaphore&) = delete;
   percpu_rw_semaphore& operator=(const percpu_rw_semaphore&) = delete;
 
   // percpu_down_read(). Waits while a writer holds it or waits for it.
-  void lock_shared() ACQUIRE_SHARED() {
-    // A: this store, then the load. B in block() is the other side: a writer that closes
-    // the gate and then scans. One of the two sees the other: by the writer's barrier if
-    // it found the lock idle, by the fence in lock_shared_slow() if fenced. Without, both
-    // could miss, and reader and writer be in together.
-    // C pairs with D in unlock(): what the last writer wrote is seen.
+  [[gnu::always_inline]] void lock_shared() ACQUIRE_SHARED() {
+    // C pairs with D in unlock_untold(): what the last writer wrote is seen.
     tsan_pre_lock(this, tsan_hold::read);
-    if (!count_in()) [[unlikely]]
-      lock_shared_slow();
+    lock_shared_untold();
     tsan_post_lock(this, tsan_hold::read);
   }
 
   // percpu_down_read_trylock(). Fails only while a writer holds it or waits for it.
   bool try_lock_shared() TRY_ACQUIRE_SHARED(true) {
     tsan_pre_try(this, tsan_hold::read);
-    const bool got = count_in() || try_lock_shared_slow();  // A, C
-    return tsan_post_try(this, got, tsan_hold::read);
+    return tsan_post_try(this, try_lock_shared_untold(), tsan_hold::read);
   }
 
   // percpu_up_read().
-  void unlock_shared() RELEASE_SHARED() {
-    // E pairs with F in readers_left(): what the reader did is done before the writer
-    // sees it gone. G: this store, then the load; H in drain() is the other side: a
-    // writer that is about to sleep. Without it, the reader could see no writer and the
-    // writer no unlock, and sleep for ever.
+  [[gnu::always_inline]] void unlock_shared() RELEASE_SHARED() {
+    // E pairs with F in add_up(): what the reader did is done before the writer sees it
+    // gone.
     tsan_pre_unlock(this, tsan_hold::read);
-    if (!count_out()) [[unlikely]]
-      if (!asymmetric_ || is_write_locked()) unlock_shared_slow();
+    unlock_shared_untold();
     tsan_post_unlock(this, tsan_hold::read);
   }
 
@@ -125,7 +117,7 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   bool is_write_locked() const {
     return state_.load(std::memory_order_relaxed) == blocked;
   }
-  bool is_read_locked() const { return !is_write_locked() && readers_left() != 0; }
+  bool is_read_locked() const { return !is_write_locked() && add_up().readers != 0; }
   // How many wait in the queue.
   unsigned waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
@@ -148,40 +140,99 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   void reset_after_fork();
 
  private:
-  enum : std::uint32_t { idle, fenced, blocked };  // idle is 0 for percpu_add()
+  // The gate. A reader that finds more than `fenced` calls the library; else it counts
+  // itself inline. `elsewhere` is added to idle and fenced where percpu_inline() is
+  // false; `fenced_always` is both where writers have no barrier for readers.
+  enum : std::uint32_t { idle, fenced, blocked, fenced_always, elsewhere };
+  // A reader's reads of a fenced lock, on one CPU, between two looks whether writes have
+  // become rare.
+  static constexpr unsigned reads_per_look = 1024;
   struct waiter;
 
-  // Count one reader; true if the lock is idle then.
-  bool count_in() {
-    return percpu_add<offsetof(percpu_counts, acquired)>(place_, state_);
+  // For the public constructor: what is compiled here must look for struct rseq where the
+  // library says it is. Else there is nothing to link with.
+  template <std::ptrdiff_t RseqOffset>
+  struct compiled_for {};
+  explicit percpu_rw_semaphore(compiled_for<known_rseq_offset> here);
+
+#if MEMHP_RSEQ
+  // The first look decides how to count, and spares a writer a reader that comes and goes
+  // in the lines it scans. The one that counts comes after the count.
+  [[gnu::always_inline]] void lock_shared_untold() {
+    constexpr auto in = offsetof(percpu_counts, acquired);
+    const std::uint32_t seen = state_.load(std::memory_order_relaxed);
+    if (seen == idle) [[likely]] {
+      // A: the count, then the look at the gate. B in block() is the other side: a writer
+      // that closes the gate and then scans. One of the two sees the other: by the
+      // writer's barrier if it found the lock idle, by the fence below if fenced.
+      // Without, both could miss, and reader and writer be in together.
+      const auto count =
+          percpu_add_inline<in, idle, percpu_order::plain>(place_, state_);  // A, C
+      if (!count.open) [[unlikely]]
+        lock_shared_counted(count.word);
+    } else if (seen == fenced) {
+      // Inline, since that is each read of a lock that is written often, and a call with
+      // the registers that it saves would be a third of its time.
+      const auto count =
+          percpu_add_inline<in, fenced, percpu_order::fenced>(place_, state_);  // A, C
+      if (!count.open || look_is_due(count.word)) [[unlikely]]
+        lock_shared_counted(count.word);
+    } else {
+      lock_shared_slow();
+    }
   }
-  bool count_out() {
-    return percpu_add<offsetof(percpu_counts, released)>(place_, state_);
+  [[gnu::always_inline]] void unlock_shared_untold() {
+    constexpr auto out = offsetof(percpu_counts, released);
+    if (state_.load(std::memory_order_relaxed) <= fenced) [[likely]] {
+      // G: the count, then the look; H in drain() is the other side: a writer that is
+      // about to sleep. Without it, the reader could see no writer and the writer no
+      // unlock, and sleep for ever.
+      const auto count =
+          percpu_add_inline<out, fenced, percpu_order::plain>(place_, state_);  // E, G
+      if (!count.open) [[unlikely]]
+        unlock_shared_counted();
+    } else {
+      unlock_shared_slow();
+    }
+  }
+#else
+  void lock_shared_untold() { lock_shared_slow(); }
+  void unlock_shared_untold() { unlock_shared_slow(); }
+#endif
+  static bool look_is_due(const percpu_count& mine) {
+    return mine.load(std::memory_order_relaxed) % reads_per_look == 0;
   }
 
   void lock_untold();
   void unlock_untold();
   void lock_shared_slow();
-  bool try_lock_shared_slow();
+  void lock_shared_counted(const percpu_count& mine);
+  bool try_lock_shared_untold();
   void unlock_shared_slow();
+  void unlock_shared_counted();
   void wait_to_read();
   std::uint32_t look_again_after_fence() const;
-  bool may_read(std::uint32_t seen);
+  bool may_read(std::uint32_t seen, const percpu_count& mine);
+  const percpu_count& count_in();
+  void count_out();
   void back_out();
   void wake_drainer();
 
+  // Whether writers can run a barrier for readers.
+  bool asymmetric() const { return fenced_ != fenced_always; }
   bool block(std::uint32_t& before);
   void drain(std::uint32_t before);
-  std::int64_t readers_left() const;
-  bool drained() const;
+  bool drained();
   bool gate_opens_soon() const;
-  struct read_count {
-    std::uint64_t reads = 0;
-    unsigned cpus = 0;
+  struct tally {
+    std::int64_t readers = 0;  // that are in
+    std::uint64_t reads = 0;   // ever
+    unsigned cpus = 0;         // on so many
   };
-  read_count count_reads() const;
-  bool worth_a_barrier(const read_count& count) const;
+  tally add_up() const;
+  bool worth_a_barrier(const tally& now) const;
   std::uint32_t state_after_write();
+  void open_gate(std::uint32_t to);
   void serve_queue(bool from_idle);
   waiter* hand_over(bool from_idle) REQUIRES(queue_lock_);
   bool enqueue_or_go_on(waiter& self);
@@ -193,9 +244,9 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   bool spin_while_it_helps(Done done);
 
   // Constant after construction.
-  std::byte* const place_;  // of the pair of row 0
-  const bool
-      asymmetric_;  // writers can run a barrier for readers; decides what readers do
+  std::byte* const place_;      // of the pair of row 0
+  const std::uint32_t idle_;    // what state_ is when idle
+  const std::uint32_t fenced_;  // and when fenced
 
   // Synchronize themselves.
   std::atomic<std::uint32_t> state_;
@@ -203,9 +254,11 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   std::atomic<std::uint32_t> waiters_ = 0;         // length of the queue
   std::atomic<std::uint32_t> bursts_ = 0;
 
-  std::atomic<std::uint64_t> reads_before_ = 0;  // how many, at the last write
+  // Below is nothing that a reader looks at who meets no writer: another line.
+  alignas(64) std::atomic<std::uint64_t> reads_before_ = 0;  // so many, at the last write
 
   // Of the writer that holds the lock.
+  tally read_;                 // when the readers were out
   unsigned spin_tries_ = 256;  // how often to look whether the readers are out
 
   mutex queue_lock_;

@@ -7,8 +7,8 @@ set -eu
 [ -f "$1" ] || { echo "$1 is not built"; exit 1; }
 objdump -d --no-show-raw-insn "$1" | awk '
   /^[0-9a-f]+ <.*>:$/ { function_name = $2 }
-  # Where the sequence is announced: mov SCRATCH,%fs:8(rseq).
-  /mov +%[a-z0-9]+,%fs:0x8\(/ {
+  # Where the sequence is announced: mov SCRATCH,%fs:8(rseq), or %fs: and a constant.
+  /mov +%[a-z0-9]+,%fs:0x[0-9a-f][0-9a-f]?[0-9a-f]?(\(%[a-z0-9]+\))?$/ {
     split($0, half, /mov +/)
     scratch = half[2]
     sub(/,.*/, "", scratch)
@@ -21,7 +21,7 @@ objdump -d --no-show-raw-insn "$1" | awk '
       print function_name " " $0
       bad = 1
     }
-    if ($0 !~ /cmpl +\$0x0,/) {
+    if ($0 !~ /cmpl +\$0x[01],/) {
       print function_name " does not look at a gate:" $0
       bad = 1
     }

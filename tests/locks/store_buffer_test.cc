@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <memory>
 #include <thread>
+#include <type_traits>
 
 #include "locks/futex.h"
 #include "locks/guards.h"
@@ -122,10 +123,11 @@ struct guarded_pair {
   }
 };
 
-// A reader's count and a writer's gate at the same time, after so many reads that met
-// nobody.
-template <class Lock>
-void expect_apart(Lock& lock, int rounds = many, int reads_before = 0) {
+// A reader's count and a writer's gate at the same time, each round in the lock that
+// `at(round)` is.
+template <template <class> class Writing, class At>
+void expect_apart(At at, int rounds) {
+  using lock = std::remove_reference_t<decltype(at(0))>;
   pair_of_steps steps;
   guarded_pair data;
   go_to_cpu(0);
@@ -133,21 +135,38 @@ void expect_apart(Lock& lock, int rounds = many, int reads_before = 0) {
     go_to_cpu(1);
     for (int round = 0; round < rounds; ++round) {
       steps.meet(round, true);
-      guard hold{lock};
+      const Writing<lock> hold{at(round)};
       data.write();
     }
   }};
   far_lines far;
   int torn = 0;
   for (int round = 0; round < rounds; ++round) {
-    for (int n = 0; n < reads_before; ++n) read_guard{lock};
     far.drop();
     steps.meet(round, false);
+    lock& here = at(round);
     far.fill_the_store_buffer();
-    read_guard hold{lock};
+    const read_guard<lock> hold{here};
     torn += data.whole() ? 0 : 1;
   }
   EXPECT_EQ(torn, 0) << "torn";
+}
+
+// A lock is idle until it is written for the first time.
+template <template <class> class Writing>
+void expect_apart_when_idle() {
+  constexpr std::size_t rounds = many / 4;
+  const auto locks = std::make_unique<std::array<percpu_rw_semaphore, rounds>>();
+  expect_apart<Writing>(
+      [&](int round) -> auto& { return (*locks)[static_cast<std::size_t>(round)]; },
+      rounds);
+}
+
+template <template <class> class Writing>
+void expect_apart_when_fenced() {
+  percpu_rw_semaphore lock;
+  const percpu_rw_semaphore::burst fenced{lock};
+  expect_apart<Writing>([&](int) -> auto& { return lock; }, many);
 }
 
 // The last reader leaves when the writer who waits for it is about to sleep: who misses
@@ -207,14 +226,11 @@ void expect_nobody_to_queue_at_an_open_gate(Lock& lock, int rounds = 4 * many) {
 }
 
 TEST(StoreBuffer, AReaderAndAWriterDoNotMissEachOther) {
-  percpu_rw_semaphore lock;
-  expect_apart(lock, many / 10, 5'000);  // so many make the next write leave it idle
+  expect_apart_when_idle<guard>();
 }
 
 TEST(StoreBuffer, AReaderAndAWriterOfAFencedLockDoNotMissEachOther) {
-  percpu_rw_semaphore lock;
-  const percpu_rw_semaphore::burst fenced{lock};
-  expect_apart(lock);
+  expect_apart_when_fenced<guard>();
 }
 
 TEST(StoreBuffer, TheLastReaderWakesTheWriter) {
@@ -244,7 +260,7 @@ void expect_apart_through(shared_percpu_rw_semaphore::readers how) {
   const auto lock = std::make_unique<shared_percpu_rw_semaphore>(how);
   shared_percpu_attachment mine;
   ASSERT_EQ(mine.attach(*lock), std::errc{});
-  expect_apart(mine);
+  expect_apart<guard>([&](int) -> auto& { return mine; }, many);
 }
 
 TEST(StoreBuffer, ProcessesWithMembarrierDoNotMissEachOther) {
