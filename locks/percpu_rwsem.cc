@@ -270,6 +270,19 @@ std::uint32_t percpu_rw_semaphore::state_after_write() {
   return rare ? idle_ : fenced_;
 }
 
+bool percpu_rw_semaphore::try_lock_untold() {
+  std::uint32_t before = blocked;
+  if (is_write_locked() || !block(before)) return false;
+  if (before == idle_ && asymmetric()) membarrier_all_threads();  // B
+  if (drained()) return true;
+  // As it was: readers that fenced nothing may be in.
+  if (waiters_.load(std::memory_order_relaxed) == 0)
+    open_gate(before);
+  else
+    serve_queue(before == idle_);
+  return false;
+}
+
 void percpu_rw_semaphore::unlock_untold() {
   if (!is_write_locked())
     lock_rule_broken("write unlock of what is not held", kind, this);

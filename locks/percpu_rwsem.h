@@ -106,6 +106,14 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
     lock_untold();
     tsan_post_lock(this);
   }
+  // Fails if anybody holds it or waits for it, or a reader just looks whether it may
+  // enter. To see that it closes the gate for a moment, and where the lock is idle runs
+  // the barrier: no way to poll. The kernel has none; this is for std::unique_lock with
+  // std::try_to_lock and for std::scoped_lock.
+  bool try_lock() TRY_ACQUIRE(true) {
+    tsan_pre_try(this);
+    return tsan_post_try(this, try_lock_untold());
+  }
   void unlock() RELEASE() {
     tsan_pre_unlock(this);
     unlock_untold();
@@ -204,6 +212,7 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   }
 
   void lock_untold();
+  bool try_lock_untold();
   void unlock_untold();
   void lock_shared_slow();
   void lock_shared_counted(const percpu_count& mine);

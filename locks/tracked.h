@@ -222,13 +222,28 @@ class owned_rw_lock : public owned_lock<Raw> {
     if (controlled == nullptr) [[likely]] {
       wait_for_raw(
           this->map_,
-          [this]() NO_THREAD_SAFETY_ANALYSIS { return try_write(this->lock_.raw()); },
+          [this]() NO_THREAD_SAFETY_ANALYSIS { return this->lock_.raw().try_lock(); },
           [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock(); });
       this->owner_.set();
       return;
     }
     this->lock_.step(lock_op::announce_write);
     this->step_to_hold(lock_op::write_lock);
+  }
+  [[gnu::always_inline]] bool try_write_lock() NO_THREAD_SAFETY_ANALYSIS {
+    if (controlled == nullptr) [[likely]] {
+      lockdep::about_to_try(this->map_);
+      if (!this->lock_.raw().try_lock()) {
+        lockdep::try_failed(this->map_);
+        return false;
+      }
+      this->owner_.set();
+    } else if (this->lock_.step(lock_op::try_write_lock) == 0) {
+      return false;
+    }
+    lockdep::acquire(this->map_, {.trylock = true});
+    lockdep::acquired(this->map_);
+    return true;
   }
   [[gnu::always_inline]] void write_unlock() NO_THREAD_SAFETY_ANALYSIS {
     if (!this->may_unlock("write unlock of a lock that is not held")) return;
@@ -239,18 +254,6 @@ class owned_rw_lock : public owned_lock<Raw> {
       return;
     }
     this->lock_.step(lock_op::write_unlock);
-  }
-  // As the kernel's, a percpu rwsem has no write trylock. If somebody has it now, a
-  // writer will wait; if nobody has, it is taken at once but for a reader that comes in
-  // between.
-  static bool try_write(Raw& raw) NO_THREAD_SAFETY_ANALYSIS {
-    if constexpr (requires { raw.try_lock(); }) {
-      return raw.try_lock();
-    } else {
-      if (raw.is_read_locked() || raw.is_write_locked()) return false;
-      raw.lock();
-      return true;
-    }
   }
   // Whether readers may be inside. A waiting writer hides them; it is enough then that
   // there is one.
@@ -344,6 +347,9 @@ class CAPABILITY("rw_semaphore") tracked_rw_semaphore {
   [[gnu::always_inline]] void lock() ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lock_.write_lock();
   }
+  [[gnu::always_inline]] bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
+    return lock_.try_write_lock();
+  }
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
     lock_.write_unlock();
   }
@@ -374,6 +380,9 @@ class CAPABILITY("percpu_rw_semaphore") tracked_percpu_rw_semaphore {
   }
   [[gnu::always_inline]] void lock() ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
     lock_.write_lock();
+  }
+  [[gnu::always_inline]] bool try_lock() TRY_ACQUIRE(true) NO_THREAD_SAFETY_ANALYSIS {
+    return lock_.try_write_lock();
   }
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
     lock_.write_unlock();

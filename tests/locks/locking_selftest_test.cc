@@ -124,9 +124,9 @@ class tracked_lock_of final : public tracked_lock {
 };
 
 // What each type of lock has: 'm' is a mutex, 's' an rw_semaphore, 'p' a
-// percpu_rw_semaphore. The last two have no trylock to write.
+// percpu_rw_semaphore.
 std::string ways_to_take(char type) {
-  return type == 'm' ? "wt" : "wrT";
+  return type == 'm' ? "wt" : "wtrT";
 }
 
 std::unique_ptr<tracked_lock> make_tracked(char type, const lock_class_key& key) {

@@ -6,6 +6,7 @@
 #include <barrier>
 #include <mutex>
 #include <random>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,6 +75,103 @@ TEST(PercpuRwSemaphore, AWriterWaitsForReadersAndIsNotOvertakenByLaterOnes) {
   writer.join();
   reader.join();
   EXPECT_EQ(order, "first writer reader ");
+}
+
+// Whether another thread would get it to write now.
+bool free_to_write(percpu_rw_semaphore& sem) {
+  bool got = false;
+  std::thread{[&] {
+    if (!sem.try_lock()) return;
+    got = true;
+    sem.unlock();
+  }}.join();
+  return got;
+}
+
+TEST(PercpuRwSemaphore, TryLockFailsBesideAnybodyElse) {
+  percpu_rw_semaphore sem;
+  EXPECT_TRUE(free_to_write(sem));
+  {
+    read_guard hold{sem};
+    EXPECT_FALSE(free_to_write(sem));
+    EXPECT_TRUE(sem.is_read_locked());
+    EXPECT_TRUE(open_to_readers(sem)) << "a try in vain leaves the gate open";
+  }
+  {
+    guard hold{sem};
+    EXPECT_FALSE(free_to_write(sem));
+    EXPECT_TRUE(sem.is_write_locked());
+  }
+  EXPECT_TRUE(free_to_write(sem));
+  EXPECT_TRUE(open_to_readers(sem));
+}
+
+TEST(PercpuRwSemaphore, TryLockFailsWhileAWriterWaits) {
+  percpu_rw_semaphore sem;
+  std::jthread writer;
+  {
+    read_guard hold{sem};
+    writer = std::jthread{[&] { guard write{sem}; }};
+    EXPECT_TRUE(eventually([&] { return sem.is_write_locked(); }));
+    EXPECT_FALSE(free_to_write(sem));
+  }
+  writer.join();
+  EXPECT_TRUE(free_to_write(sem));
+}
+
+TEST(PercpuRwSemaphore, ATryInVainSendsOnWhoQueuedMeanwhile) {
+  percpu_rw_semaphore sem;
+  std::atomic<bool> stop = false;
+  std::atomic<long> done = 0;
+  std::vector<std::jthread> others;
+  others.emplace_back([&] {
+    while (!stop) {
+      read_guard hold{sem};
+      ++done;
+    }
+  });
+  others.emplace_back([&] {
+    while (!stop) {
+      guard hold{sem};
+      ++done;
+    }
+  });
+  int got = 0;
+  for (int i = 0; i < 20'000; ++i)
+    if (sem.try_lock()) {
+      ++got;
+      sem.unlock();
+    }
+  const long before = done;
+  EXPECT_TRUE(eventually([&] { return done > before + 10; }));
+  stop = true;
+  others.clear();
+  EXPECT_TRUE(free_to_write(sem)) << got << " tries got it";
+}
+
+TEST(PercpuRwSemaphore, WorksWithTheLocksOfTheStandardLibrary) {
+  percpu_rw_semaphore one;
+  percpu_rw_semaphore two;
+  {
+    const std::shared_lock reading{one};
+    const std::unique_lock in_vain{one, std::try_to_lock};
+    EXPECT_FALSE(in_vain.owns_lock());
+  }
+  {
+    const std::unique_lock got{one, std::try_to_lock};
+    EXPECT_TRUE(got.owns_lock());
+  }
+  std::vector<std::jthread> threads;
+  long both = 0;
+  for (const bool swapped : {false, true})
+    threads.emplace_back([&, swapped] {
+      for (int i = 0; i < 1'000; ++i) {
+        const std::scoped_lock hold{swapped ? two : one, swapped ? one : two};
+        ++both;
+      }
+    });
+  threads.clear();
+  EXPECT_EQ(both, 2'000);
 }
 
 TEST(PercpuRwSemaphore, AReaderMayLeaveOnAnotherThread) {

@@ -123,6 +123,21 @@ struct guarded_pair {
   }
 };
 
+// As a guard, by tries.
+template <class Lock>
+class SCOPED_CAPABILITY trying_guard {
+ public:
+  explicit trying_guard(Lock& lock) ACQUIRE(lock) : lock_{lock} {
+    while (!lock_.try_lock()) cpu_relax();
+  }
+  ~trying_guard() RELEASE() { lock_.unlock(); }
+  trying_guard(const trying_guard&) = delete;
+  trying_guard& operator=(const trying_guard&) = delete;
+
+ private:
+  Lock& lock_;
+};
+
 // A reader's count and a writer's gate at the same time, each round in the lock that
 // `at(round)` is.
 template <template <class> class Writing, class At>
@@ -231,6 +246,14 @@ TEST(StoreBuffer, AReaderAndAWriterDoNotMissEachOther) {
 
 TEST(StoreBuffer, AReaderAndAWriterOfAFencedLockDoNotMissEachOther) {
   expect_apart_when_fenced<guard>();
+}
+
+TEST(StoreBuffer, AReaderAndAWriterThatTriesDoNotMissEachOther) {
+  expect_apart_when_idle<trying_guard>();
+}
+
+TEST(StoreBuffer, AReaderAndAWriterThatTriesAFencedLockDoNotMissEachOther) {
+  expect_apart_when_fenced<trying_guard>();
 }
 
 TEST(StoreBuffer, TheLastReaderWakesTheWriter) {

@@ -59,6 +59,42 @@ TEST(TrackedMutex, TryLockFailsWhileAnotherThreadHoldsIt) {
   EXPECT_TRUE(try_elsewhere());
 }
 
+template <class Lock>
+void expect_tries_to_fail_beside_others() {
+  const recorded_reports reports;
+  Lock lock{some_key};
+  const auto try_elsewhere = [&] {
+    bool got = false;
+    std::thread{[&] {
+      if (!lock.try_lock()) return;
+      got = true;
+      lock.assert_held_write();
+      lock.unlock();
+    }}.join();
+    return got;
+  };
+  {
+    guard hold{lock};
+    EXPECT_FALSE(try_elsewhere());
+  }
+  {
+    read_guard hold{lock};
+    EXPECT_FALSE(try_elsewhere());
+  }
+  EXPECT_TRUE(try_elsewhere());
+  {
+    const std::unique_lock hold{lock, std::try_to_lock};
+    EXPECT_TRUE(hold.owns_lock());
+    lock.assert_held_write();
+  }
+  EXPECT_EQ(reports.count(), 0U);
+}
+
+TEST(TrackedLocks, OfReadersAndAWriterAreTriedToWriteAsWell) {
+  expect_tries_to_fail_beside_others<tracked_rw_semaphore>();
+  expect_tries_to_fail_beside_others<tracked_percpu_rw_semaphore>();
+}
+
 // A listener hears of a lock before it is waited for: what makes an interleaving happen.
 class recording_listener final : public lockdep::listener {
  public:

@@ -125,6 +125,13 @@ void nothing_wrong() NO_THREAD_SAFETY_ANALYSIS {
         m.unlock();
       }
       rw.unlock_shared();
+      if (m.try_lock()) {
+        if (percpu.try_lock()) {
+          ++data;
+          percpu.unlock();
+        }
+        m.unlock();
+      }
     }
   };
   std::thread one{work}, two{work};
