@@ -137,6 +137,8 @@ void shared_percpu_attachment::unlock_shared() {
 }
 
 void shared_percpu_attachment::unlock_shared_slow() {
+  // H pairs with B: our count, then our look. Without it, in a lock that is always fenced,
+  // we could miss the closed gate and its writer our count.
   full_fence();
   if (sem_->state_.load(std::memory_order_seq_cst) == shared_percpu_rw_semaphore::blocked)
     sem_->wake_drainer();
@@ -255,7 +257,7 @@ std::int32_t shared_percpu_rw_semaphore::holds(unsigned index) {
 
 bool shared_percpu_rw_semaphore::row_is_empty(unsigned index) {
   // A row that comes into use now belongs to a process whose readers, all of them, find
-  // the gate closed: attach() fences between `used` and their first look.
+  // the gate closed: I in attach().
   if (slots_[index].used.load(std::memory_order_seq_cst) == 0) return true;
   const std::int32_t now = holds(index);
   if (now >= 0) [[likely]]
@@ -279,7 +281,7 @@ void shared_percpu_attachment::unlock() {
 // writer_ is held, and released at the end.
 void shared_percpu_rw_semaphore::open_gate() {
   writing_.store(0, std::memory_order_relaxed);
-  // Release, paired with the readers' acquire of the state. G pairs with F in
+  // A release for the acquire of A: what was written is seen. And G pairs with F in
   // wait_for_admission().
   state_.store(open_state(), std::memory_order_seq_cst);
   const unsigned rows = slots_ever_used_.load(std::memory_order_seq_cst);

@@ -62,7 +62,7 @@
 //
 // Letters mark the barriers' pairs. A model finds what goes wrong without A, B, D, E, F
 // or G (shared_percpu_rwsem_model_test); C, which x86 orders by itself, ThreadSanitizer
-// misses. tests/mutants has each taken out, and who finds it.
+// misses; H and I are in no model. tests/mutants has each taken out, and who finds it.
 //
 // Cost: a read pair 4 ns while nobody writes (expedited, rseq), 12 without rseq, 22
 // with fences; a write pair one membarrier and a scan of the processes' rows. Memory: 270
