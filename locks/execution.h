@@ -1,20 +1,21 @@
 // The seam between the tracked locks and whoever runs the program: OS threads, or a
 // scheduler that decides at every lock operation which task goes on.
 //
-// `controlled` is null for OS threads, and each operation of a tracked lock then costs
-// one predictable branch more. Otherwise the lock's real counterpart is not even
-// constructed: the operation becomes a step that the scheduler sees, orders and applies
-// to the few bytes of locks/lock_model.h. A program whose every decision comes from what
-// it observes through tracked locks and cells, and that uses no thread_local, clock,
-// address or blocking call to decide anything, then runs the same way each time for the
-// same schedule.
+// `controlled` is null for OS threads, and with the validator off each operation of a
+// tracked lock then costs one predictable branch more. Otherwise the lock's real
+// counterpart is not even constructed: the operation becomes a step that the scheduler
+// sees, orders and applies to the few bytes of locks/lock_model.h. A program whose every
+// decision comes from what it observes through tracked locks and cells, and that uses no
+// thread_local, clock, address or blocking call to decide anything, then runs the same
+// way each time for the same schedule.
 //
-// Thread safety: `controlled` is set and cleared while no tracked lock exists, on the one
+// Thread safety: control_locks() is called while no tracked lock exists, on the one
 // thread that then runs all tasks. A tracked lock belongs to the mode it was born in.
 // Starting tasks is not part of this interface: who gives a program its threads (the
 // run_work of a machine's environment) gives it tasks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -68,5 +69,26 @@ class execution {
 };
 
 inline constinit execution* controlled = nullptr;
+
+// Who wants to hear of tracked locks, as bits of one word: while it is 0, which is what a
+// lock loads once, they are the raw ones. As the validator it may change at any time.
+enum watcher : std::uint8_t { by_validator = 1, by_execution = 2 };
+namespace detail {
+inline constinit std::atomic<std::uint8_t> watchers = 0;
+}
+inline bool watched() {
+  return detail::watchers.load(std::memory_order_relaxed) != 0;
+}
+inline void set_watched(watcher by, bool on) {
+  if (on)
+    detail::watchers.fetch_or(by, std::memory_order_relaxed);
+  else
+    detail::watchers.fetch_and(static_cast<std::uint8_t>(~by), std::memory_order_relaxed);
+}
+
+inline void control_locks(execution* by) {
+  controlled = by;
+  set_watched(by_execution, by != nullptr);
+}
 
 }  // namespace memhp

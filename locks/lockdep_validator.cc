@@ -7,6 +7,7 @@
 #include <ranges>
 #include <utility>
 
+#include "locks/execution.h"
 #include "locks/lock_orders.h"
 #include "locks/lockdep_internal.h"
 
@@ -360,6 +361,7 @@ void set_bit(std::uint64_t bit, bool on) {
   bits = on ? bits | bit : bits & ~bit;
   detail::mode.store(bits == 0 ? 0 : all.epoch << detail::epoch_shift | bits,
                      std::memory_order_relaxed);
+  set_watched(by_validator, bits != 0);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 //   inline constexpr lock_class_key config_key{"config_lock"};
 //   tracked_mutex config_lock{config_key};
 //
-// With the validator off and OS threads, a tracked lock costs two loads with a branch
-// each more than the raw one, and for the mutex and the writers an owner that can be
+// With the validator off and OS threads, a tracked lock costs a load with a branch more
+// than the raw one, and for the mutex and the writers an owner that can be
 // asserted. Under a controlled scheduler (locks/execution.h) the raw lock does not exist:
 // its operations are steps of an object, and who waits is decided by the model of the
 // locks.
@@ -177,6 +177,16 @@ class owned_lock {
   lock_owner owner_;
 };
 
+// For who is watched: the fast paths, inlined once more, would only be in the way.
+template <class Raw>
+[[gnu::noinline]] void lock_shared_by_call(Raw& raw) NO_THREAD_SAFETY_ANALYSIS {
+  raw.lock_shared();
+}
+template <class Raw>
+[[gnu::noinline]] void unlock_shared_by_call(Raw& raw) NO_THREAD_SAFETY_ANALYSIS {
+  raw.unlock_shared();
+}
+
 // The reader/writer locks, which differ in the raw lock only.
 template <class Raw>
 class owned_rw_lock : public owned_lock<Raw> {
@@ -185,13 +195,17 @@ class owned_rw_lock : public owned_lock<Raw> {
       : owned_lock<Raw>{key, lock_kind::rw_semaphore} {}
 
   [[gnu::always_inline]] void read_lock() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched()) [[likely]] {
+      this->lock_.raw().lock_shared();
+      return;
+    }
     lockdep::acquire(this->map_, {.read = read_kind::read});
     if (controlled == nullptr) [[likely]]
       wait_for_raw(
           this->map_,
           [this]()
               NO_THREAD_SAFETY_ANALYSIS { return this->lock_.raw().try_lock_shared(); },
-          [this]() NO_THREAD_SAFETY_ANALYSIS { this->lock_.raw().lock_shared(); });
+          [this]() NO_THREAD_SAFETY_ANALYSIS { lock_shared_by_call(this->lock_.raw()); });
     else
       this->step_to_hold(lock_op::read_lock);
   }
@@ -210,14 +224,23 @@ class owned_rw_lock : public owned_lock<Raw> {
     return true;
   }
   [[gnu::always_inline]] void read_unlock() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched()) [[likely]] {
+      this->lock_.raw().unlock_shared();
+      return;
+    }
     if (!lockdep::release(this->map_)) [[unlikely]]
       return;
     if (controlled == nullptr) [[likely]]
-      this->lock_.raw().unlock_shared();
+      unlock_shared_by_call(this->lock_.raw());
     else
       this->lock_.step(lock_op::read_unlock);
   }
   [[gnu::always_inline]] void write_lock() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched()) [[likely]] {
+      this->lock_.raw().lock();
+      this->owner_.set();
+      return;
+    }
     lockdep::acquire(this->map_, {});
     if (controlled == nullptr) [[likely]] {
       wait_for_raw(
@@ -246,6 +269,11 @@ class owned_rw_lock : public owned_lock<Raw> {
     return true;
   }
   [[gnu::always_inline]] void write_unlock() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched() && this->owner_.is_me()) [[likely]] {
+      this->owner_.clear();
+      this->lock_.raw().unlock();
+      return;
+    }
     if (!this->may_unlock("write unlock of a lock that is not held")) return;
     lockdep::release(this->map_);
     if (controlled == nullptr) [[likely]] {
@@ -278,6 +306,11 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
   // `subclass`: for a lock of a class that is held already, in a known order.
   [[gnu::always_inline]] void lock(unsigned subclass = 0)
       ACQUIRE() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched()) [[likely]] {
+      lock_.raw().lock();
+      owner_.set();
+      return;
+    }
     lockdep::acquire(map_, {.subclass = subclass});
     if (controlled == nullptr) [[likely]] {
       detail::wait_for_raw(
@@ -304,6 +337,11 @@ class CAPABILITY("mutex") tracked_mutex : detail::owned_lock<mutex> {
     return true;
   }
   [[gnu::always_inline]] void unlock() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
+    if (!watched() && owner_.is_me()) [[likely]] {
+      owner_.clear();
+      lock_.raw().unlock();
+      return;
+    }
     if (!may_unlock("unlock of a lock that is not held")) return;
     lockdep::release(map_);
     if (controlled == nullptr) [[likely]] {

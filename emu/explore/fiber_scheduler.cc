@@ -44,11 +44,11 @@ fiber_scheduler::fiber_scheduler(stack_pool& stacks) : stacks_{stacks} {
   tasks_.push_back(std::make_unique<fiber_task>(0, "outside", nullptr));
   tasks_[0]->clock.tick(0);
   outcome_.digest = 0xcbf29ce484222325;
-  controlled = this;
+  control_locks(this);
 }
 
 fiber_scheduler::~fiber_scheduler() {
-  controlled = nullptr;
+  control_locks(nullptr);
 }
 
 void fiber_scheduler::outside(const std::function<void()>& part) {

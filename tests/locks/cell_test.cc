@@ -14,8 +14,8 @@ namespace {
 // What the seam asks of an execution, written down; nothing is scheduled.
 class recorder final : public execution {
  public:
-  recorder() { controlled = this; }
-  ~recorder() override { controlled = nullptr; }
+  recorder() { control_locks(this); }
+  ~recorder() override { control_locks(nullptr); }
   std::vector<std::string> said;
 
   object_id add(lock_kind, std::string_view name) override {
