@@ -14,8 +14,9 @@ namespace memhp::bench {
 template <class Visit>
 void for_each_lock(Visit visit) {
   const auto each = [&]<class... Ls>() { (visit.template operator()<Ls>(), ...); };
-  each.template operator()<percpu_rwsem, rwsem, our_mutex, shared_percpu,
-                           tracked_percpu_rwsem, tracked_rwsem, tracked_our_mutex>();
+  each.template
+  operator()<percpu_rwsem, fenced_percpu_rwsem, rwsem, our_mutex, shared_percpu,
+             tracked_percpu_rwsem, tracked_rwsem, tracked_our_mutex>();
   each.template operator()<std_shared_mutex, pthread_prefer_reader, pthread_prefer_writer,
                            bravo, std_mutex>();
 #ifdef HAVE_BOOST_THREAD
@@ -33,7 +34,7 @@ void for_each_lock(Visit visit) {
 #ifdef HAVE_URCU
   each.template operator()<urcu_memb, urcu_bp, urcu_qsbr>();
 #endif
-  each.template operator()<rseq_pair, membarrier_call, empty_loop>();
+  each.template operator()<rseq_pair, fenced_rseq_pair, membarrier_call, empty_loop>();
 }
 
 }  // namespace memhp::bench

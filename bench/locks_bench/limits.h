@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -28,21 +29,24 @@ struct empty_loop {
 };
 
 // Two counters of the CPU, each bumped in a restartable sequence, and nothing else: no
-// test of a state, no order. The least with which readers can be counted by CPU.
-class rseq_pair {
+// test of a state. The least with which readers can be counted by CPU, without any order
+// or, Fenced, with the fence that a reader needs while writers run no barrier for it.
+template <bool Fenced>
+class rseq_pair_of {
  public:
-  static constexpr std::string_view name = "limit: bare rseq pair";
+  static constexpr std::string_view name =
+      Fenced ? "limit: fenced rseq pair" : "limit: bare rseq pair";
   static constexpr role part = role::limit;
   struct session {
-    explicit session(rseq_pair& /*pair*/) {}
+    explicit session(rseq_pair_of& /*pair*/) {}
   };
 
   // Without rseq (valgrind, glibc.pthread.rseq=0) there is nothing to measure.
-  rseq_pair() : counters_(4096) {
+  rseq_pair_of() : counters_(4096) {
     if (__rseq_size == 0) throw std::runtime_error{"this process has no rseq"};
   }
-  void read_lock(session& /*mine*/) { bump(counters_.data()); }
-  void read_unlock(session& /*mine*/) { bump(&counters_.data()->left); }
+  void read_lock(session& /*mine*/) { bump<Fenced>(counters_.data()); }
+  void read_unlock(session& /*mine*/) { bump<false>(&counters_.data()->left); }
 
  private:
   struct alignas(128) percpu {  // no CPU disturbs another
@@ -52,6 +56,7 @@ class rseq_pair {
 
   // Adds one to the word of this CPU, 128 bytes a CPU from `first` on. If the kernel
   // takes the CPU away in between, it continues at 4, which starts over.
+  template <bool Locked>
   static void bump(void* first) {
 #if defined(__x86_64__)
     std::uintptr_t scratch;
@@ -67,6 +72,7 @@ class rseq_pair {
         "shl $7, %[scratch]\n\t"
         // Added up first: with an index register some CPUs take twice as long.
         "add %[first], %[scratch]\n\t"
+        ".if %c[locked]\n\tlock\n\t.endif\n\t"
         "incq (%[scratch])\n"
         "2:\n\t"
         ".pushsection __rseq_failure, \"ax\"\n\t"
@@ -75,7 +81,7 @@ class rseq_pair {
         "4:\tjmp 5b\n\t"
         ".popsection"
         : [scratch] "=&r"(scratch)
-        : [rseq] "r"(__rseq_offset), [first] "r"(first)
+        : [rseq] "r"(__rseq_offset), [first] "r"(first), [locked] "i"(Locked ? 1 : 0)
         : "memory", "cc");
 #elif defined(__aarch64__)
     std::uintptr_t scratch;
@@ -103,6 +109,7 @@ class rseq_pair {
         : [rseq] "r"(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset),
           [first] "r"(first)
         : "memory", "cc");
+    if constexpr (Locked) std::atomic_thread_fence(std::memory_order_seq_cst);
 #else
 #error "no restartable sequence for this processor yet"
 #endif
@@ -110,6 +117,8 @@ class rseq_pair {
 
   std::vector<percpu> counters_;
 };
+using rseq_pair = rseq_pair_of<false>;
+using fenced_rseq_pair = rseq_pair_of<true>;
 
 // The expedited barrier that a writer pays so that readers need none.
 struct membarrier_call {

@@ -59,6 +59,7 @@ constexpr std::array questions{question{read_pair_question, read_pair},
                                question{write_pair_question, write_pair},
                                question{latency_question, writer_latency},
                                question{mix_question, mixes},
+                               question{mix_apart_question, mixes_apart},
                                question{overlap_question, overlapping_readers}};
 
 void list_locks() {

@@ -25,6 +25,18 @@ struct percpu_rwsem : shared_face<percpu_rw_semaphore> {
   };
 };
 
+// The same while it is written so often that each read has a fence.
+struct fenced_percpu_rwsem : percpu_rwsem {
+  static constexpr std::string_view name = "memhp::percpu_rw_semaphore, fenced";
+  fenced_percpu_rwsem() {
+    raw.lock();
+    raw.unlock();
+  }
+
+ private:
+  percpu_rw_semaphore::burst scope_{raw};
+};
+
 struct rwsem : shared_face<rw_semaphore> {
   static constexpr std::string_view name = "memhp::rw_semaphore";
   static constexpr role part = role::ours;

@@ -26,6 +26,7 @@ inline constexpr auto short_lived_question = "short-lived threads";
 inline constexpr auto write_pair_question = "write pair";
 inline constexpr auto latency_question = "writer latency";
 inline constexpr auto mix_question = "mix";
+inline constexpr auto mix_apart_question = "mix, apart";
 inline constexpr auto overlap_question = "overlapping readers";
 
 // ns a read lock and unlock take a thread: 1 thread, 2, and up to four times the CPUs.
@@ -38,6 +39,8 @@ std::vector<cell> write_pair(const conditions& when);
 std::vector<cell> writer_latency(const conditions& when);
 // Operations a second of threads that mostly read and sometimes write, or only write.
 std::vector<cell> mixes(const conditions& when);
+// ns of one read and one write of the former, on two threads.
+std::vector<cell> mixes_apart(const conditions& when);
 // Writes that get through two readers whose holds overlap without a gap.
 std::vector<cell> overlapping_readers(const conditions& when);
 
