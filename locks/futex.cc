@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <cstdlib>
+
 namespace memhp {
 
 namespace {
@@ -20,6 +22,9 @@ bool threads_have_several_cpus() {
   return CPU_COUNT(&all) > 1;
 }
 
+// To see who relies on a moment's spinning. Read at start: a signal handler may wait.
+const bool never_spin = std::getenv("MEMHP_LOCKS_NO_SPIN") != nullptr;
+
 }  // namespace
 
 unsigned spin_limit() {
@@ -30,6 +35,7 @@ unsigned spin_limit() {
   static std::atomic<bool> several = false;
   thread_local unsigned calls = 0;
   if (several.load(std::memory_order_relaxed)) return tries;
+  if (never_spin) return 0;
   if (calls++ % calls_per_look != 0 || !threads_have_several_cpus()) return 0;
   several.store(true, std::memory_order_relaxed);
   return tries;

@@ -1,7 +1,7 @@
 # How scripts/mutants judges what is planted into locks/: by the tests that the head of the
 # patch names, each run a few times.
 #
-# Test: PRESET PROGRAM FILTER [NAME=VALUE]   in the head of a patch, once or more
+# Test: PRESET PROGRAM FILTER [NAME=VALUE...]   in the head of a patch, once or more
 #
 # A mutant of which g++ makes the code it makes of the tree is none on this machine: its
 # tests in `release` cannot see it and are not run. ThreadSanitizer goes by the source, so
@@ -35,11 +35,12 @@ made_code() {
     sort | xargs objdump -d --no-show-raw-insn)
 }
 
-# run_test PRESET PROGRAM FILTER [NAME=VALUE]: leaves the name of a test that fails, or
+# run_test PRESET PROGRAM FILTER [SETTINGS]: leaves the name of a test that fails, or
 # nothing, in $failed.
 run_test() {
   failed=
-  quietly $most_run_s scripts/until_asleep $asleep_s env "${4:-MEMHP=}" \
+  # shellcheck disable=SC2086 # one word a setting
+  quietly $most_run_s scripts/until_asleep $asleep_s env ${4:-MEMHP=} \
     "$tree/build/$1/tests/locks/$2" --gtest_brief=0 --gtest_fail_fast --gtest_filter="$3"
   [ $status -ne 0 ] || return 0
   failed=$(sed -n 's/^\[  FAILED  \] \([^ ,]*\).*/\1/p' "$copy/out" | head -n 1)

@@ -77,6 +77,30 @@ TEST(PercpuRwSemaphore, AWriterWaitsForReadersAndIsNotOvertakenByLaterOnes) {
   EXPECT_EQ(order, "first writer reader ");
 }
 
+// Without the wake-up the writer sleeps for ever; where it does not spin before, most
+// often.
+TEST(PercpuRwSemaphore, AReaderWhoLeavesAsAWriterComesWakesIt) {
+  percpu_rw_semaphore sem;
+  std::barrier both{2};
+  constexpr int rounds = 5'000;
+  std::jthread writer{[&] {
+    for (int i = 0; i < rounds; ++i) {
+      both.arrive_and_wait();
+      {
+        guard hold{sem};
+      }
+      both.arrive_and_wait();
+    }
+  }};
+  for (int i = 0; i < rounds; ++i) {
+    {
+      read_guard hold{sem};
+      both.arrive_and_wait();
+    }
+    both.arrive_and_wait();
+  }
+}
+
 // Whether another thread would get it to write now.
 bool free_to_write(percpu_rw_semaphore& sem) {
   bool got = false;

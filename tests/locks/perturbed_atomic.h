@@ -41,8 +41,7 @@ class perturbed_atomic {
     return value;
   }
   T load(order o = strongest) const {
-    perturb();
-    return value_.load(o);
+    return between([&] { return value_.load(o); });
   }
   void store(T value, order o = strongest) {
     perturb();

@@ -212,6 +212,37 @@ void expect_the_writer_to_be_woken(Lock& lock) {
   }
 }
 
+// It leaves when the writer comes. Where nobody spins before sleeping
+// (MEMHP_LOCKS_NO_SPIN) the writer has looked for the last time before the reader's count
+// is there to be seen.
+template <class Lock>
+void expect_a_writer_who_comes_to_get_in(Lock& lock) {
+  const int rounds = 4 * many;
+  pair_of_steps steps;
+  go_to_cpu(0);
+  std::jthread writer{[&] {
+    go_to_cpu(1);
+    for (int round = 0; round < rounds; ++round) {
+      steps.meet();
+      {
+        guard hold{lock};
+      }
+      steps.meet();
+    }
+  }};
+  far_lines far;
+  for (int round = 0; round < rounds; ++round) {
+    {
+      far.drop();
+      read_guard hold{lock};
+      steps.meet();
+      pause(round % 16);
+      far.fill_the_store_buffer();
+    }
+    steps.meet();
+  }
+}
+
 // A writer leaves when somebody is about to queue, and nobody comes after them.
 template <class Guard, class Lock>
 void expect_nobody_to_queue_at_an_open_gate(Lock& lock, int rounds = 4 * many) {
@@ -265,6 +296,12 @@ TEST(StoreBuffer, TheLastReaderWakesTheWriterOfAFencedLock) {
   percpu_rw_semaphore lock;
   const percpu_rw_semaphore::burst fenced{lock};
   expect_the_writer_to_be_woken(lock);
+}
+
+TEST(StoreBuffer, TheLastReaderIsNotMissedByAWriterWhoComes) {
+  percpu_rw_semaphore lock;
+  const percpu_rw_semaphore::burst fenced{lock};
+  expect_a_writer_who_comes_to_get_in(lock);
 }
 
 TEST(StoreBuffer, NoReaderQueuesAtAnOpenGate) {
