@@ -49,6 +49,16 @@ TEST(PercpuArena, ALockThatTakesAUsedPlaceIsFree) {
   }
 }
 
+// Where it is known, and this fails, glibc has moved it: then every read is a call.
+TEST(PercpuCounter, KnowsWhereThisLibcKeepsStructRseq) {
+#if MEMHP_RSEQ
+  if (known_rseq_offset == 0) GTEST_SKIP() << "not known for this libc: it is loaded";
+  EXPECT_EQ(known_rseq_offset, __rseq_offset);
+#else
+  GTEST_SKIP() << "no restartable sequences here";
+#endif
+}
+
 TEST(PercpuCounter, HasARowForEveryCpuOrThread) {
   percpu_rw_semaphore lock;
   {
