@@ -14,7 +14,8 @@ build_packages="g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libnuma-dev
   nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
 demo_packages="util-linux numactl hwloc-nox graphviz"
 test_packages="clang-19 clang-tidy-19
-  clang-format-19 git stress-ng attr procps python3 daxctl valgrind"
+  clang-format-19 git stress-ng attr procps python3 daxctl valgrind
+  g++-aarch64-linux-gnu"
 
 # Locks that bench/locks_bench compares ours with; it does without those that are missing.
 bench_packages="libboost-thread-dev libabsl-dev libtbb-dev libck-dev
