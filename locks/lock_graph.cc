@@ -93,7 +93,8 @@ lock_graph::added lock_graph::add_edge(node from, node to, dep_kind kind,
 }
 
 std::optional<std::vector<lock_graph::step>> lock_graph::find_strong_path(
-    node wanted, read_kind wanted_as, node held, read_kind held_as) const {
+    node wanted, read_kind wanted_as, node held, read_kind held_as,
+    std::span<const std::uint32_t> without) const {
   std::vector<visit> queue{{.at = wanted,
                             .weakly = wanted_as == read_kind::recursive_read,
                             .parent = 0,
@@ -120,7 +121,7 @@ std::optional<std::vector<lock_graph::step>> lock_graph::find_strong_path(
     for (const std::uint32_t i : edges_from(from.at)) {
       const std::uint8_t fit =
           from.weakly ? edges_[i].kinds & ~shared_start : edges_[i].kinds;
-      if (fit == 0) continue;
+      if (fit == 0 || std::ranges::find(without, i) != without.end()) continue;
       const bool weakly = (fit & not_recursive) == 0;
       if (!seen.insert(edges_[i].to, weakly)) continue;
       queue.push_back({edges_[i].to, weakly, next, i, fit});

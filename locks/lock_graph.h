@@ -72,9 +72,10 @@ class lock_graph {
   // A task holds `held` (as held_as) and wants `wanted` (as wanted_as). If that closes a
   // strong cycle: the shortest walk of known edges from `wanted` to `held`; empty if the
   // two are one node. Otherwise nothing. The walk visits no node twice unless the graph
-  // has a strong cycle already.
-  std::optional<std::vector<step>> find_strong_path(node wanted, read_kind wanted_as,
-                                                    node held, read_kind held_as) const;
+  // has a strong cycle already, and takes no edge of `without` (indices into edges()).
+  std::optional<std::vector<step>> find_strong_path(
+      node wanted, read_kind wanted_as, node held, read_kind held_as,
+      std::span<const std::uint32_t> without = {}) const;
 
   // Whether the edge is on a strong cycle, for each of edges().
   std::vector<bool> edges_on_cycles() const;

@@ -22,7 +22,7 @@
 //   4. What is wanted depends on the lock that was taken last, and on those before it
 //      down to the first that was waited for, through which the rest is connected.
 //   5. One new dependency that closes several cycles is reported once, with the shortest
-//      of them; not at all, if that one was reported before.
+//      of them that was not reported before.
 // Unlike the kernel's:
 //   * a report does not switch it off, and its tables grow;
 //   * rule 4 does not end at a lock that is held as a recursive read, because nothing is

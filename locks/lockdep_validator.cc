@@ -117,7 +117,7 @@ class inspection {
       return;
     }
     ++all_.count.cyclic_checks;
-    const auto path = all_.graph.find_strong_path(to, wanted_.read(), from, held.read());
+    const auto path = unreported_path(held);
     if (!stack_) stack_ = all_.stacks.add(stack_from(wanted_.ip));
     const auto added = all_.graph.add_edge(from, to, kind, *stack_, direct);
     if (added == lock_graph::added::edge)
@@ -126,20 +126,50 @@ class inspection {
     if (path) report_cycle(held, *path);
   }
 
-  void report_cycle(const held_lock& held, const std::vector<lock_graph::step>& path)
-      REQUIRES(all_.lock) {
+  using walk = std::vector<lock_graph::step>;
+
+  // The shortest strong path that makes a cycle of held -> wanted which was not reported.
+  // Every other cycle misses an edge of one that was: so it is looked for without each of
+  // its edges in turn, and so on, up to a limit that real programs do not reach.
+  std::optional<walk> unreported_path(const held_lock& held) REQUIRES(all_.lock) {
+    constexpr std::size_t most_searches = 64;
+    std::vector<std::vector<std::uint32_t>> left_out{{}};
+    for (std::size_t i = 0; i < left_out.size() && i < most_searches; ++i) {
+      const std::vector<std::uint32_t> without = left_out[i];
+      auto found = all_.graph.find_strong_path(wanted_.cls.id, wanted_.read(),
+                                               held.class_of().id, held.read(), without);
+      if (!found) continue;
+      if (!was_reported(cycle_of(held, *found))) return found;
+      for (const lock_graph::step& step : *found) {
+        left_out.push_back(without);
+        left_out.back().push_back(*all_.graph.find_edge(step.from, step.to));
+      }
+    }
+    return std::nullopt;
+  }
+
+  // The classes of a cycle in their order, from the one with the least id.
+  std::vector<std::uint32_t> cycle_of(const held_lock& held, const walk& from) const {
     std::vector<std::uint32_t> classes;
-    classes.reserve(path.size() + 1);
-    for (const lock_graph::step& step : path) classes.push_back(step.from);
+    classes.reserve(from.size() + 1);
+    for (const lock_graph::step& step : from) classes.push_back(step.from);
     classes.push_back(held.class_of().id);
     std::ranges::rotate(classes, std::ranges::min_element(classes));
-    // A walk that meets a class twice has a smaller cycle in it, which was reported.
-    auto sorted = classes;
+    return classes;
+  }
+
+  // A walk that meets a class twice has a smaller cycle in it, which was reported.
+  bool was_reported(const std::vector<std::uint32_t>& cycle) const REQUIRES(all_.lock) {
+    auto sorted = cycle;
     std::ranges::sort(sorted);
-    if (std::ranges::adjacent_find(sorted) != sorted.end()) return;
-    if (!all_.cycles_seen.insert(std::move(classes)).second) return;
+    return std::ranges::adjacent_find(sorted) != sorted.end() ||
+           all_.cycles_seen.contains(cycle);
+  }
+
+  void report_cycle(const held_lock& held, const walk& found) REQUIRES(all_.lock) {
+    all_.cycles_seen.insert(cycle_of(held, found));
     edge_from(held).closes_cycle = true;
-    found_.emplace_back(circular(held, path), false);
+    found_.emplace_back(circular(held, found), false);
   }
 
   // Of the edge held -> wanted, which is there.
@@ -158,9 +188,7 @@ class inspection {
 
   // The chain: what is wanted, with the stack of now; then each lock with the stack that
   // once took it while the one before it was held; last the one held now.
-  circular_report circular(const held_lock& held,
-                           const std::vector<lock_graph::step>& path)
-      REQUIRES(all_.lock) {
+  circular_report circular(const held_lock& held, const walk& path) REQUIRES(all_.lock) {
     circular_report report;
     fill(report, t_, wanted_.ip);
     report.wanted = wanted_.described();

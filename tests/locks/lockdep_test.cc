@@ -24,6 +24,7 @@ using enum read_kind;
 constexpr lock_class_key key_a{"A"};
 constexpr lock_class_key key_b{"B"};
 constexpr lock_class_key key_c{"C"};
+constexpr lock_class_key key_d{"D"};
 constexpr lock_class_key key_unchecked{"unchecked", 3, lock_validation::off};
 
 #ifdef __SANITIZE_THREAD__
@@ -38,6 +39,12 @@ struct Lockdep : testing::Test {
   recorded_reports reports;
   dep_map a{key_a}, b{key_b}, c{key_c};
 
+  static void under(dep_map& outer, read_kind as, dep_map& inner, read_kind wanted) {
+    lockdep::acquire(outer, {.read = as});
+    lockdep::acquire(inner, {.read = wanted});
+    lockdep::release(inner);
+    lockdep::release(outer);
+  }
   // Takes the locks in this order and gives them back.
   static void nest(const std::vector<dep_map*>& locks) {
     for (dep_map* lock : locks) lockdep::acquire(*lock, {});
@@ -96,21 +103,40 @@ TEST_F(Lockdep, ADependencyThatClosesSeveralCyclesIsSaidOnceWithTheShortest) {
   EXPECT_EQ(report.chain[1].lock.name, "C");
 }
 
-// The longer one stays unsaid: a write under b closes both, as a read under it does not.
-TEST_F(Lockdep, ADependencyWhoseShortestCycleIsKnownIsNotReported) {
-  const auto under = [](dep_map& outer, read_kind as, dep_map& inner, read_kind wanted) {
-    lockdep::acquire(outer, {.read = as});
-    lockdep::acquire(inner, {.read = wanted});
-    lockdep::release(inner);
-    lockdep::release(outer);
-  };
+// A write under b closes two cycles, of which a read under it had closed the shorter one.
+TEST_F(Lockdep, ADependencyWhoseShortestCycleIsKnownIsSaidWithTheNext) {
   under(a, write, b, write);
   under(b, write, a, recursive_read);
   EXPECT_EQ(reports.count(), 1U);
   under(a, read, c, write);
   under(c, write, b, write);
-  under(b, write, a, write);
   EXPECT_EQ(reports.count(), 1U);
+  under(b, write, a, write);
+  ASSERT_EQ(reports.count(), 2U);
+  const auto report = reports.last<circular_report>();
+  ASSERT_EQ(report.chain.size(), 3U);
+  EXPECT_EQ(report.chain[0].lock.name, "A");
+  EXPECT_EQ(report.chain[1].lock.name, "C");
+  EXPECT_EQ(report.chain[2].lock.name, "B");
+  under(b, write, a, write);
+  under(b, write, a, read);
+  EXPECT_EQ(reports.count(), 2U);
+}
+
+// Known cycles of three are in the way of a longer one, in each of which another edge is.
+TEST_F(Lockdep, ACycleIsFoundBehindSeveralThatAreKnown) {
+  dep_map d{key_d};
+  under(a, write, b, write);
+  under(a, write, c, write);
+  under(c, write, b, write);
+  under(b, write, a, recursive_read);  // a b, the shortest
+  under(b, read, a, recursive_read);   // a c b, now that the other is known
+  EXPECT_EQ(reports.count(), 2U);
+  under(a, read, d, write);
+  under(d, write, b, write);
+  under(b, write, a, write);  // a d b, behind both
+  ASSERT_EQ(reports.count(), 3U);
+  EXPECT_EQ(reports.last<circular_report>().chain[1].lock.name, "D");
 }
 
 TEST_F(Lockdep, EveryEdgeOfTheChainHasTheStackOfItsFirstTime) {
