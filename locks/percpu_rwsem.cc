@@ -340,7 +340,8 @@ percpu_rw_semaphore::waiter* percpu_rw_semaphore::hand_over(bool from_idle) {
 bool percpu_rw_semaphore::enqueue_or_go_on(waiter& self) {
   const guard hold{queue_lock_};
   waiters_.fetch_add(1, std::memory_order_seq_cst);
-  if (state_.load(std::memory_order_seq_cst) != blocked) {  // J pairs with I in open_gate()
+  // J pairs with I in open_gate().
+  if (state_.load(std::memory_order_seq_cst) != blocked) {
     waiters_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }

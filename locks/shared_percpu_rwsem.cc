@@ -137,8 +137,8 @@ void shared_percpu_attachment::unlock_shared() {
 }
 
 void shared_percpu_attachment::unlock_shared_slow() {
-  // H pairs with B: our count, then our look. Without it, in a lock that is always fenced,
-  // we could miss the closed gate and its writer our count.
+  // H pairs with B: our count, then our look. Without it, in a lock that is always
+  // fenced, we could miss the closed gate and its writer our count.
   full_fence();
   if (sem_->state_.load(std::memory_order_seq_cst) == shared_percpu_rw_semaphore::blocked)
     sem_->wake_drainer();

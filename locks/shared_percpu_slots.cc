@@ -211,8 +211,8 @@ std::errc shared_percpu_attachment::attach(shared_percpu_rw_semaphore& sem, opti
   slot_ = static_cast<unsigned>(claimed);
   if (sem.slots_ever_used_.load(std::memory_order_relaxed) <= slot_)
     sem.slots_ever_used_.store(slot_ + 1, std::memory_order_seq_cst);
-  // I pairs with row_is_empty(): a locked instruction, then our first look at the state. A
-  // writer who does not see the row in use had closed the gate before, and we see that.
+  // I pairs with row_is_empty(): a locked instruction, then our first look at the state.
+  // A writer who does not see the row in use had closed the gate before, and we see that.
   sem.slots_[slot_].used.exchange(1, std::memory_order_seq_cst);
   use_rseq_ = how.use_rseq && rseq_usable();
   recover_ = std::move(how.recover);
