@@ -88,6 +88,12 @@ extern constinit std::ptrdiff_t rseq_offset;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Warray-bounds"
 
+// A word of struct rseq as an operand behind "%%fs:", and for nothing else.
+template <class Word>
+[[gnu::always_inline]] inline Word& behind_fs(std::ptrdiff_t at) {
+  return *reinterpret_cast<Word*>(at);  // NOLINT(performance-no-int-to-ptr)
+}
+
 // One increment at row0 + offset + (cpu << percpu_row_shift), and then a look at `gate`:
 // open if it is at most `Most`. Between 1: and 2: the kernel sends the thread to 4: if
 // it takes the CPU away; the increment is the last instruction, so then nothing has
@@ -130,11 +136,10 @@ template <std::size_t Offset, std::uint32_t Most, percpu_order Order>
       "jmp 5b\n\t"
       ".popsection\n\t"
       : [scratch] "=&r"(scratch), "=@ccbe"(open)
-      : [cs] "m"(*reinterpret_cast<std::uint64_t*>(rseq + 8)),
-        [cpu] "m"(*reinterpret_cast<std::uint32_t*>(rseq + 4)), [row0] "r"(row0),
-        [gate] "m"(gate), [offset] "i"(Offset), [shift] "i"(percpu_row_shift),
-        [most] "i"(Most), [signature] "i"(RSEQ_SIG),
-        [locked] "i"(Order == percpu_order::fenced ? 1 : 0)
+      : [cs] "m"(behind_fs<std::uint64_t>(rseq + 8)),
+        [cpu] "m"(behind_fs<std::uint32_t>(rseq + 4)), [row0] "r"(row0), [gate] "m"(gate),
+        [offset] "i"(Offset), [shift] "i"(percpu_row_shift), [most] "i"(Most),
+        [signature] "i"(RSEQ_SIG), [locked] "i"(Order == percpu_order::fenced ? 1 : 0)
       : "memory");
   return {open, *reinterpret_cast<percpu_count*>(scratch + Offset)};
 }
