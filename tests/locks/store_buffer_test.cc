@@ -184,10 +184,20 @@ void expect_apart_when_fenced() {
   expect_apart<Writing>([&](int) -> auto& { return lock; }, many);
 }
 
-// The last reader leaves when the writer who waits for it is about to sleep: who misses
-// the other sleeps for ever.
+// The last reader leaves so many pauses after the writer came: who misses the other
+// sleeps for ever.
+struct pauses {
+  int least;
+  int spread;
+};
+// Mostly longer than the writer looks before it sleeps.
+constexpr pauses when_it_sleeps{32, 512};
+// Where nobody spins before sleeping (MEMHP_LOCKS_NO_SPIN) the writer has then looked for
+// the last time before the reader's count is there to be seen.
+constexpr pauses when_it_comes{0, 16};
+
 template <class Lock>
-void expect_the_writer_to_be_woken(Lock& lock) {
+void expect_the_writer_to_be_woken(Lock& lock, pauses leaves) {
   const int rounds = 4 * many;
   pair_of_steps steps;
   go_to_cpu(0);
@@ -205,38 +215,7 @@ void expect_the_writer_to_be_woken(Lock& lock) {
       far.drop();
       read_guard hold{lock};
       steps.meet();
-      pause(32 + round % 512);  // mostly longer than the writer looks before it sleeps
-      far.fill_the_store_buffer();
-    }
-    steps.meet();
-  }
-}
-
-// It leaves when the writer comes. Where nobody spins before sleeping
-// (MEMHP_LOCKS_NO_SPIN) the writer has looked for the last time before the reader's count
-// is there to be seen.
-template <class Lock>
-void expect_a_writer_who_comes_to_get_in(Lock& lock) {
-  const int rounds = 4 * many;
-  pair_of_steps steps;
-  go_to_cpu(0);
-  std::jthread writer{[&] {
-    go_to_cpu(1);
-    for (int round = 0; round < rounds; ++round) {
-      steps.meet();
-      {
-        guard hold{lock};
-      }
-      steps.meet();
-    }
-  }};
-  far_lines far;
-  for (int round = 0; round < rounds; ++round) {
-    {
-      far.drop();
-      read_guard hold{lock};
-      steps.meet();
-      pause(round % 16);
+      pause(leaves.least + round % leaves.spread);
       far.fill_the_store_buffer();
     }
     steps.meet();
@@ -289,19 +268,19 @@ TEST(StoreBuffer, AReaderAndAWriterThatTriesAFencedLockDoNotMissEachOther) {
 
 TEST(StoreBuffer, TheLastReaderWakesTheWriter) {
   percpu_rw_semaphore lock;
-  expect_the_writer_to_be_woken(lock);
+  expect_the_writer_to_be_woken(lock, when_it_sleeps);
 }
 
 TEST(StoreBuffer, TheLastReaderWakesTheWriterOfAFencedLock) {
   percpu_rw_semaphore lock;
   const percpu_rw_semaphore::burst fenced{lock};
-  expect_the_writer_to_be_woken(lock);
+  expect_the_writer_to_be_woken(lock, when_it_sleeps);
 }
 
 TEST(StoreBuffer, TheLastReaderIsNotMissedByAWriterWhoComes) {
   percpu_rw_semaphore lock;
   const percpu_rw_semaphore::burst fenced{lock};
-  expect_a_writer_who_comes_to_get_in(lock);
+  expect_the_writer_to_be_woken(lock, when_it_comes);
 }
 
 TEST(StoreBuffer, NoReaderQueuesAtAnOpenGate) {
