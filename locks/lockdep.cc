@@ -35,15 +35,13 @@ lock_stat::hold_mode hold_mode_of(const held_lock& lock) {
 [[gnu::always_inline]] inline void push(task& t, const dep_map& map, lock_class& cls,
                                         const void* ip, unsigned flags,
                                         std::uint64_t key) {
-  const std::uint32_t depth = t.depth.load(std::memory_order_relaxed);
-  held_lock& top = t.held[depth];
-  top.map.store(&map, std::memory_order_relaxed);
-  top.cls.store(&cls, std::memory_order_relaxed);
-  top.ip.store(ip, std::memory_order_relaxed);
-  top.flags.store(flags, std::memory_order_relaxed);
-  top.key_before = t.key;
-  t.key = key;
-  t.depth.store(depth + 1, std::memory_order_relaxed);
+  held_lock* const top = t.top.load(std::memory_order_relaxed);
+  top->map.store(&map, std::memory_order_relaxed);
+  top->cls.store(&cls, std::memory_order_relaxed);
+  top->ip.store(ip, std::memory_order_relaxed);
+  top->flags.store(flags, std::memory_order_relaxed);
+  top[1].key_before = key;
+  t.top.store(top + 1, std::memory_order_relaxed);
 }
 
 // A nesting that this thread's cache does not have.
@@ -85,14 +83,14 @@ void count_release(const held_lock& lock) {
     wanted.nest = nullptr;
     wanted.flags &= ~nest_bit;
   }
-  const std::uint64_t key = next_key(t->key, wanted.cls.id, wanted.flags);
+  const std::uint64_t key = next_key(t->key(), wanted.cls.id, wanted.flags);
   if (self.place_of(key) != key) look_at(*t, wanted, key);
-  const std::uint32_t depth = t->depth.load(std::memory_order_relaxed);
-  if (depth == t->capacity) t->grow();
+  if (t->top.load(std::memory_order_relaxed) == t->end) t->grow();
   if ((now & stat_bit) != 0) {
     wanted.flags |= timed_bit;
-    t->held[depth].wait_start = 0;
-    t->held[depth].hold_start = 0;
+    held_lock& top = *t->top.load(std::memory_order_relaxed);
+    top.wait_start = 0;
+    top.hold_start = 0;
   }
   push(*t, map, wanted.cls, ip, wanted.flags, key);
 }
@@ -122,9 +120,9 @@ void count_release(const held_lock& lock) {
   if (self.mode == now && cls != nullptr && nest == nullptr &&
       (now & (stat_bit | listen_bit)) == 0) [[likely]] {
     task& t = *self.current;
-    const std::uint64_t key = next_key(t.key, cls->id, flags);
-    if (self.place_of(key) == key &&
-        t.depth.load(std::memory_order_relaxed) != t.capacity) [[likely]] {
+    const std::uint64_t key = next_key(t.key(), cls->id, flags);
+    if (self.place_of(key) == key && t.top.load(std::memory_order_relaxed) != t.end)
+        [[likely]] {
       push(t, map, *cls, ip, flags, key);
       return;
     }
@@ -137,10 +135,9 @@ void count_release(const held_lock& lock) {
   const std::uint64_t now = mode_now();
   if (self.mode == now && (now & stat_bit) == 0) [[likely]] {
     task& t = *self.current;
-    const std::uint32_t depth = t.depth.load(std::memory_order_relaxed);
-    if (depth != 0 && t.held[depth - 1].is(map)) [[likely]] {
-      t.key = t.held[depth - 1].key_before;
-      t.depth.store(depth - 1, std::memory_order_relaxed);
+    held_lock* const top = t.top.load(std::memory_order_relaxed);
+    if (top != t.held.get() && top[-1].is(map)) [[likely]] {
+      t.top.store(top - 1, std::memory_order_relaxed);
       return true;
     }
   }

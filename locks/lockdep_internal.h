@@ -56,7 +56,7 @@ struct held_lock {
   std::atomic<lock_class*> cls = nullptr;
   std::atomic<const void*> ip = nullptr;
   std::atomic<unsigned> flags = 0;
-  std::uint64_t key_before = 0;  // chain key of what was held before
+  std::uint64_t key_before = 0;  // chain key of what is held before it
   std::uint64_t wait_start = 0;  // if timed; 0: did not wait
   std::uint64_t hold_start = 0;  // if timed; 0: does not have it yet
 
@@ -83,6 +83,9 @@ struct task_id {
   reported_task described() const;
 };
 
+// What it holds is a stack whose key on top is that of the next lock's key_before, so
+// that to give a lock back is one store. The pair that is taken and given back a moment
+// later is what costs, and it is the loads that wait for stores of just before.
 struct task {
   task(std::string name, int pid, bool is_thread);
   ~task();  // leaves the registry
@@ -90,28 +93,27 @@ struct task {
   task& operator=(const task&) = delete;
 
   // Owner only.
-  std::span<held_lock> locks() { return {held, depth.load(std::memory_order_relaxed)}; }
   held_lock* find(const dep_map& map);  // the innermost, or null
   void remove(held_lock& lock);         // in the middle too
-  void forget() {
-    depth.store(0, std::memory_order_relaxed);
-    key = 0;
-  }
+  void forget() { top.store(held.get(), std::memory_order_relaxed); }
   void grow();
+  std::uint64_t key() const { return top.load(std::memory_order_relaxed)->key_before; }
 
   // The owner's are exact; of others, it is what can be seen from here, under
   // registry::lock.
-  std::vector<reported_lock> described_held() const;
-  task_id id() const;  // any thread, while it lives
+  std::span<held_lock> locks() const {
+    return {held.get(), top.load(std::memory_order_relaxed)};
+  }
 
-  held_lock* held = nullptr;  // capacity of them; replaced under registry::lock
-  std::atomic<std::uint32_t> depth = 0;
-  std::uint32_t capacity = 0;
-  std::uint64_t key = 0;    // chain key of all that is held
-  std::uint64_t epoch = 0;  // of what is held; of another one, it is forgotten
-  std::unique_ptr<held_lock[]> storage;
-  const std::string name;  // empty: the thread's
-  int pid;                 // changes in the child of a fork()
+  std::vector<reported_lock> described_held() const;  // as locks()
+  task_id id() const;                                 // any thread, while it lives
+
+  std::atomic<held_lock*> top = nullptr;  // where the next one goes
+  held_lock* end = nullptr;               // it has a key_before, but no lock
+  std::uint64_t epoch = 0;            // of what is held; of another one, it is forgotten
+  std::unique_ptr<held_lock[]> held;  // replaced under registry::lock, as top and end
+  const std::string name;             // empty: the thread's
+  int pid;                            // changes in the child of a fork()
   const bool is_thread;
   task_state* handle = nullptr;  // what callers know it as
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ranges>
 #include <utility>
 
 #include "locks/lockdep_internal.h"
@@ -69,7 +70,6 @@ void held_lock::take_from(const held_lock& other) {
   cls.store(other.cls.load(std::memory_order_relaxed), std::memory_order_relaxed);
   ip.store(other.ip.load(std::memory_order_relaxed), std::memory_order_relaxed);
   flags.store(other.flags.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  key_before = other.key_before;
   wait_start = other.wait_start;
   hold_start = other.hold_start;
 }
@@ -123,34 +123,38 @@ task::~task() {
 }
 
 held_lock* task::find(const dep_map& map) {
-  for (std::uint32_t i = depth.load(std::memory_order_relaxed); i-- > 0;)
-    if (held[i].is(map)) return &held[i];
+  for (held_lock& lock : locks() | std::views::reverse)
+    if (lock.is(map)) return &lock;
   return nullptr;
 }
 
 // What was taken after it is held in a nesting without it now. That adds no dependency:
 // what lies below is connected through what goes.
 void task::remove(held_lock& lock) {
-  const std::uint32_t last = depth.load(std::memory_order_relaxed) - 1;
-  key = lock.key_before;
-  for (auto i = static_cast<std::uint32_t>(&lock - held); i < last; ++i) {
-    held[i].take_from(held[i + 1]);
-    held[i].key_before = key;
-    key = next_key(key, held[i].class_of().id,
-                   held[i].flags.load(std::memory_order_relaxed) & ~timed_bit);
+  held_lock* const last = top.load(std::memory_order_relaxed) - 1;
+  for (held_lock* each = &lock; each != last; ++each) {
+    each->take_from(each[1]);
+    each[1].key_before =
+        next_key(each->key_before, each->class_of().id,
+                 each->flags.load(std::memory_order_relaxed) & ~timed_bit);
   }
-  depth.store(last, std::memory_order_relaxed);
+  top.store(last, std::memory_order_relaxed);
 }
 
+// Called with a full stack, so that all there is moves.
 void task::grow() {
-  const std::uint32_t larger = capacity == 0 ? first_capacity : capacity * 2;
-  auto next = std::make_unique<held_lock[]>(larger);
-  for (std::uint32_t i = 0; i < capacity; ++i) next[i].take_from(held[i]);
+  const auto before = static_cast<std::size_t>(end - held.get());
+  const std::size_t larger = before == 0 ? first_capacity : before * 2;
+  auto next = std::make_unique<held_lock[]>(larger + 1);
+  for (std::size_t i = 0; i < before; ++i) {
+    next[i].take_from(held[i]);
+    next[i + 1].key_before = held[i + 1].key_before;
+  }
   registry& all = registry::instance();
   const guard hold{all.lock};
-  storage = std::move(next);
-  held = storage.get();
-  capacity = larger;
+  held = std::move(next);
+  end = held.get() + larger;
+  top.store(held.get() + before, std::memory_order_relaxed);
 }
 
 task_id task::id() const {
@@ -171,12 +175,11 @@ reported_task task_id::described() const {
 
 std::vector<reported_lock> task::described_held() const {
   std::vector<reported_lock> all;
-  const std::uint32_t known = depth.load(std::memory_order_relaxed);
-  all.reserve(known);
-  for (std::uint32_t i = 0; i < known; ++i)
-    if (held[i].cls.load(std::memory_order_relaxed) !=
-        nullptr)  // another task's, not yet
-      all.push_back(held[i].described());
+  const std::span<held_lock> known = locks();
+  all.reserve(known.size());
+  for (const held_lock& lock : known)
+    if (lock.cls.load(std::memory_order_relaxed) != nullptr)  // another task's, not yet
+      all.push_back(lock.described());
   return all;
 }
 
@@ -185,10 +188,9 @@ std::optional<other_holder> holder_other_than(const task* self_task, const dep_m
   const guard hold{all.lock};
   for (const task* other : all.tasks) {
     if (other == self_task) continue;
-    const std::uint32_t depth = other->depth.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < depth; ++i)
-      if (other->held[i].is(map))
-        return other_holder{.task = other->id(), .lock = other->held[i].described()};
+    for (const held_lock& lock : other->locks())
+      if (lock.is(map))
+        return other_holder{.task = other->id(), .lock = lock.described()};
   }
   return std::nullopt;
 }
@@ -197,12 +199,9 @@ known_holds holds_of(const dep_map& map) {
   registry& all = registry::instance();
   const guard hold{all.lock};
   known_holds found;
-  for (const task* each : all.tasks) {
-    const std::uint32_t depth = each->depth.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < depth; ++i)
-      if (each->held[i].is(map))
-        ++(each->held[i].read() == read_kind::write ? found.writes : found.reads);
-  }
+  for (const task* each : all.tasks)
+    for (const held_lock& lock : each->locks())
+      if (lock.is(map)) ++(lock.read() == read_kind::write ? found.writes : found.reads);
   return found;
 }
 
@@ -261,7 +260,7 @@ task_state::~task_state() {
 }
 
 std::size_t task_state::depth() const {
-  return task_->depth.load(std::memory_order_relaxed);
+  return task_->locks().size();
 }
 
 task_state& current() {
@@ -300,7 +299,7 @@ std::vector<task_locks> all_held_locks() {
     detail::registry& all = detail::registry::instance();
     const guard hold{all.lock};
     for (const detail::task* each : all.tasks)
-      if (each->depth.load(std::memory_order_relaxed) != 0)
+      if (!each->locks().empty())
         holders.push_back({.id = each->id(), .held = each->described_held()});
   }
   // Who they are is read from files, which may take its time.
