@@ -1,6 +1,9 @@
 #include "locks/percpu_rwsem.h"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -28,6 +31,15 @@ constexpr unsigned spin_most = 256;
 // How often to look whether the gate opens before queueing: most writes are over sooner
 // than a place in the queue is taken and given.
 constexpr unsigned gate_looks = 64;
+// How often to give up the CPU before sleeping. Who is waited for was often preempted by
+// the one who waits: a yield lets it run, and neither has to be woken afterwards, perhaps
+// on a CPU that halted meanwhile.
+constexpr unsigned yields = 8;
+// A yield that takes longer went to somebody who has nothing to do with the lock. Whoever
+// sleeps preempts that one when woken, whoever yielded waits for its turn: so the next
+// waits sleep.
+constexpr auto long_yield = std::chrono::milliseconds{1};
+constexpr unsigned sleeps_per_long_yield = 64;
 
 // A full fence. ThreadSanitizer does not know fences; a locked instruction on a word of
 // our own is one, too, and it needs none: our counts are locked instructions then.
@@ -242,7 +254,8 @@ bool percpu_rw_semaphore::drained() {
 
 // Waits until the readers that were in are out.
 void percpu_rw_semaphore::drain(std::uint32_t before) {
-  if (spin_while_it_helps([this] { return drained(); })) return;
+  const auto are_out = [this] { return drained(); };
+  if (spin_while_it_helps(are_out) || yield_if_it_helps(are_out)) return;
   // H, for readers that unlock without a fence: their count is visible after the barrier,
   // or they see the gate closed. From idle there was one when it closed.
   if (before == fenced_ && asymmetric()) membarrier_all_threads();
@@ -356,6 +369,9 @@ void percpu_rw_semaphore::await_grant(waiter& self) {
     return self.state.load(std::memory_order_acquire) == granted;
   };
   if (spin(is_granted, spin_most)) return;
+  // Not a writer: where more of them than CPUs pass the lock on, those that sleep leave
+  // it to those that run.
+  if (!self.writer && yield_if_it_helps(is_granted)) return;
   std::uint32_t expected = spins;
   self.state.compare_exchange_strong(expected, sleeps, std::memory_order_acquire);
   while (!is_granted()) blocked_tasks::sleep_on(&self.state, sleeps);
@@ -392,6 +408,29 @@ bool percpu_rw_semaphore::spin_while_it_helps(Done done) {
                                : std::max(spin_tries_ / 2, spin_least);
   if (next != spin_tries_) spin_tries_ = next;
   return helped;
+}
+
+template <class Done>
+bool percpu_rw_semaphore::yield_if_it_helps(Done done) {
+  using clock = std::chrono::steady_clock;
+  if (spin_limit() == 0 || !yields_help()) return false;
+  for (unsigned i = 0; i < yields; ++i) {
+    const clock::time_point before = clock::now();
+    sched_yield();
+    if (clock::now() - before > long_yield) {
+      waits_without_yields_.store(sleeps_per_long_yield, std::memory_order_relaxed);
+      return done();
+    }
+    if (done()) return true;
+  }
+  return false;
+}
+
+// Asked once a wait. Others that count down at the same time make it less exact.
+bool percpu_rw_semaphore::yields_help() {
+  const unsigned left = waits_without_yields_.load(std::memory_order_relaxed);
+  if (left != 0) waits_without_yields_.store(left - 1, std::memory_order_relaxed);
+  return left == 0;
 }
 
 }  // namespace memhp

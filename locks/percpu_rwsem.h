@@ -37,8 +37,8 @@
 // membarrier(2) (2 to 15 us where other CPUs run this process's threads) unless the lock
 // is fenced. It is, in a burst, and after a write that came so soon that its readers
 // would pay less for their fences than everybody for a barrier (both are timed), until
-// the reads are worth one. Waiting spins a moment, then sleeps. Memory: 16 bytes per lock
-// and CPU, plus this.
+// the reads are worth one. Waiting spins a moment, yields a few times, then sleeps.
+// Memory: 16 bytes per lock and CPU, plus this.
 //
 // Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
 // row of its thread; without membarrier(2) the lock is always fenced. ThreadSanitizer
@@ -251,6 +251,9 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   static bool spin(Done done, unsigned tries);
   template <class Done>
   bool spin_while_it_helps(Done done);
+  template <class Done>
+  bool yield_if_it_helps(Done done);
+  bool yields_help();
 
   // Constant after construction.
   std::byte* const place_;      // of the pair of row 0
@@ -269,6 +272,8 @@ class CAPABILITY("percpu_rw_semaphore") percpu_rw_semaphore {
   // Of the writer that holds the lock.
   tally read_;                 // when the readers were out
   unsigned spin_tries_ = 256;  // how often to look whether the readers are out
+
+  std::atomic<unsigned> waits_without_yields_ = 0;  // so many are to come
 
   mutex queue_lock_;
   waiter* head_ GUARDED_BY(queue_lock_) = nullptr;
