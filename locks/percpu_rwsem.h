@@ -37,8 +37,8 @@
 // membarrier(2) (2 to 15 us where other CPUs run this process's threads) unless the lock
 // is fenced. It is, in a burst, and after a write that came so soon that its readers
 // would pay less for their fences than everybody for a barrier (both are timed), until
-// the reads are worth one. Waiting spins a moment, yields a few times, then sleeps.
-// Memory: 16 bytes per lock and CPU, plus this.
+// the reads are worth one. Waiting spins a moment, then yields a few times (not a writer
+// in the queue), then sleeps. Memory: 16 bytes per lock and CPU, plus this.
 //
 // Without restartable sequences (valgrind, gVisor, an old kernel) a reader counts in a
 // row of its thread; without membarrier(2) the lock is always fenced. ThreadSanitizer
