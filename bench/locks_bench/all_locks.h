@@ -34,7 +34,8 @@ void for_each_lock(Visit visit) {
 #ifdef HAVE_URCU
   each.template operator()<urcu_memb, urcu_bp, urcu_qsbr>();
 #endif
-  each.template operator()<rseq_pair, fenced_rseq_pair, membarrier_call, empty_loop>();
+  each.template operator()<rseq_pair, fenced_rseq_pair, spinning_over_cpus,
+                           membarrier_call, empty_loop>();
 }
 
 }  // namespace memhp::bench

@@ -22,7 +22,7 @@ enum class role : std::uint8_t {
   rival,
   exclusive,  // readers exclude each other
   read_side,  // RCU: readers and writers do not exclude each other; for reference
-  limit,      // not a lock: what hardware or kernel charges for a part of one
+  limit,      // what hardware or kernel charges for a part of one, or for the least one
 };
 
 template <class L>
@@ -39,9 +39,7 @@ concept writable = requires(L& lock, typename L::session& mine) {
 
 // Readers and writers exclude each other: what the mixes need.
 template <class L>
-concept excluding =
-    readable<L> && writable<L> &&
-    (L::part == role::ours || L::part == role::rival || L::part == role::exclusive);
+concept excluding = readable<L> && writable<L> && L::part != role::read_side;
 
 template <class L>
 concept bursting = requires { typename L::burst; };

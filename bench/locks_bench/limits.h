@@ -1,4 +1,4 @@
-// Not locks: what no lock of this kind can undercut.
+// What no lock of our kind can undercut: parts of one, and one that only spins.
 #pragma once
 
 #include <linux/membarrier.h>
@@ -14,6 +14,7 @@
 
 #include "bench/locks_bench/contender.h"
 #include "bench/locks_bench/measure.h"
+#include "locks/futex.h"
 
 namespace memhp::bench {
 
@@ -42,11 +43,23 @@ class rseq_pair_of {
   };
 
   // Without rseq (valgrind, glibc.pthread.rseq=0) there is nothing to measure.
-  rseq_pair_of() : counters_(4096) {
+  rseq_pair_of() : counters_(cpus()) {
     if (__rseq_size == 0) throw std::runtime_error{"this process has no rseq"};
   }
   void read_lock(session& /*mine*/) { bump<Fenced>(counters_.data()); }
   void read_unlock(session& /*mine*/) { bump<false>(&counters_.data()->left); }
+
+ protected:
+  // Who left first: readers that come or go meanwhile seem to be in, never out.
+  bool nobody_reads() {
+    std::uint64_t left = 0;
+    std::uint64_t entered = 0;
+    for (percpu& each : counters_)
+      left += std::atomic_ref{each.left}.load(std::memory_order_acquire);
+    for (percpu& each : counters_)
+      entered += std::atomic_ref{each.entered}.load(std::memory_order_acquire);
+    return entered == left;
+  }
 
  private:
   struct alignas(128) percpu {  // no CPU disturbs another
@@ -115,10 +128,50 @@ class rseq_pair_of {
 #endif
   }
 
+  // Numbers of CPUs are below it.
+  static std::size_t cpus() {
+    return static_cast<std::size_t>(sysconf(_SC_NPROCESSORS_CONF));
+  }
+
   std::vector<percpu> counters_;
 };
 using rseq_pair = rseq_pair_of<false>;
 using fenced_rseq_pair = rseq_pair_of<true>;
+
+// The least lock whose readers are counted by CPU and fenced: a flag, the counts, and
+// everybody spins. No queue, no sleep, no order of arrival.
+class spinning_over_cpus : fenced_rseq_pair {
+ public:
+  static constexpr std::string_view name = "limit: spinning lock over CPU counts";
+  static constexpr role part = role::limit;
+  struct session : fenced_rseq_pair::session {
+    explicit session(spinning_over_cpus& lock) : fenced_rseq_pair::session{lock} {}
+  };
+
+  void read_lock(session& mine) {
+    while (true) {
+      fenced_rseq_pair::read_lock(mine);
+      if (!writing_.load(std::memory_order_acquire)) return;
+      fenced_rseq_pair::read_unlock(mine);
+      wait_for_writer();
+    }
+  }
+  void read_unlock(session& mine) { fenced_rseq_pair::read_unlock(mine); }
+  void write_lock(session& /*mine*/) {
+    while (writing_.exchange(true)) wait_for_writer();
+    while (!nobody_reads()) cpu_relax();
+  }
+  void write_unlock(session& /*mine*/) {
+    writing_.store(false, std::memory_order_release);
+  }
+
+ private:
+  void wait_for_writer() const {
+    while (writing_.load(std::memory_order_relaxed)) cpu_relax();
+  }
+
+  alignas(128) std::atomic<bool> writing_ = false;
+};
 
 // The expedited barrier that a writer pays so that readers need none.
 struct membarrier_call {
