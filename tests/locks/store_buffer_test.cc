@@ -21,7 +21,7 @@
 #include "locks/percpu_rwsem.h"
 #include "locks/shared_percpu_rwsem.h"
 
-// The writer yields before it sleeps. Here at once, so that it sleeps when it is expected to.
+// A writer yields before it sleeps. Here in no time, so that it sleeps when expected to.
 extern "C" int sched_yield() noexcept {
   return 0;
 }
